@@ -1,0 +1,122 @@
+# What a developer does here. Tools are pinned in internal/tools/go.mod; what comes from Debian is
+# installed when it is missing.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Both modules. internal/tools is no member of the workspace: its tools are no dependency of anybody.
+PACKAGES := ./... ./examples/...
+BPF_C    := bpf/*.c bpf/lib/*.h
+TOOLS    := .tools
+IN_TOOLS := env GOWORK=off go -C internal/tools
+
+# vm-test: what runs a command in a VM, as in `$(RUN_ON_KERNEL) 6.1 -- COMMAND`, and in which.
+RUN_ON_KERNEL ?=
+KERNEL        ?= 6.1
+VM_PACKAGES   ?= ./bpf/...
+
+.PHONY: help
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: clang ## compile the BPF programs, and what Go uses of them
+	go generate $(PACKAGES)
+
+.PHONY: test
+test: ## test both modules; as root, or most of it is skipped
+	go test $(PACKAGES)
+
+# go test PACKAGE... as CI runs it: counted, audited for skips ($(1)), with other flags ($(2)).
+audited = go test -json -count=1 -race -shuffle=on -timeout=30m $(2) $(PACKAGES) | $(TOOLS)/testaudit -skips $(1)
+
+.PHONY: test-ci
+test-ci: $(TOOLS)/testaudit ## test both modules as CI does: race detector, random order, no skips
+	CI=true $(call audited,.ci/skips,)
+
+.PHONY: test-nobody
+test-nobody: $(TOOLS)/testaudit ## test both modules without privileges (as root: lets go of them)
+	CI= $(call audited,any,-exec $(CURDIR)/.ci/as-nobody)
+
+.PHONY: lint
+lint: vet staticcheck imports tools-test cross formatted ## vet, staticcheck, import rules, formatting
+
+.PHONY: vet
+vet:
+	go vet $(PACKAGES)
+
+.PHONY: staticcheck
+staticcheck: $(TOOLS)/staticcheck
+	$(TOOLS)/staticcheck $(PACKAGES)
+
+.PHONY: imports
+imports: $(TOOLS)/depguard
+	$(TOOLS)/depguard $(PACKAGES)
+	bash .ci/dependencies
+
+.PHONY: tools-test
+tools-test:
+	$(IN_TOOLS) vet ./...
+	$(IN_TOOLS) test ./...
+
+# That it compiles: 64 bit Arm, and a big-endian machine.
+.PHONY: cross
+cross:
+	for arch in arm64 s390x; do GOARCH=$$arch CGO_ENABLED=0 go build ./...; done
+
+.PHONY: formatted
+formatted: clang-format
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+		[ -z "$$unformatted" ] || { echo "gofmt would change (make fmt):" $$unformatted; exit 1; }
+	clang-format-19 --dry-run --Werror $(BPF_C)
+
+.PHONY: fmt
+fmt: clang-format ## format Go and C
+	git ls-files '*.go' | xargs gofmt -w
+	clang-format-19 -i $(BPF_C)
+
+.PHONY: cover
+cover: ## test both modules, and say how much of the code that runs; cover.out has the lines
+	go test -coverpkg=github.com/mizar-go/mizar/... -coverprofile=cover.out $(PACKAGES)
+	go tool cover -func=cover.out | tail -n 1
+
+.PHONY: vm-test
+vm-test: qemu ## test on another kernel: RUN_ON_KERNEL=command KERNEL=6.1
+	@[ -n "$(RUN_ON_KERNEL)" ] || { echo "vm-test takes RUN_ON_KERNEL: what runs a command in a VM" >&2; exit 1; }
+	mkdir -p $(TOOLS)
+	CGO_ENABLED=0 go test -p 1 -count=1 -timeout=60m -exec '$(RUN_ON_KERNEL) --timeout 3000 $(KERNEL) --' $(VM_PACKAGES)
+	CGO_ENABLED=0 go build -o $(TOOLS)/quickstart ./examples/quickstart
+	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/quickstart
+
+.PHONY: ci
+ci: ## all that CI does; on a clean tree, as root
+	bash .ci/run
+
+.PHONY: tools
+tools: clang clang-format $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/testaudit ## install what the rest needs
+
+.PHONY: clang
+clang:
+	@bash .ci/apt-install clang-19 llvm-19 libbpf-dev linux-libc-dev
+
+.PHONY: clang-format
+clang-format:
+	@bash .ci/apt-install clang-format-19
+
+.PHONY: qemu
+qemu:
+	@bash .ci/apt-install qemu-system-x86 busybox-static cpio xz-utils
+
+$(TOOLS)/staticcheck: internal/tools/go.mod
+	$(IN_TOOLS) build -o ../../$@ honnef.co/go/tools/cmd/staticcheck
+
+$(TOOLS)/depguard: internal/tools/go.mod
+	$(IN_TOOLS) build -o ../../$@ github.com/OpenPeeDeeP/depguard/v2/cmd/depguard
+
+$(TOOLS)/testaudit: internal/tools/go.mod $(wildcard internal/tools/testaudit/*.go)
+	$(IN_TOOLS) build -o ../../$@ ./testaudit
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf $(TOOLS) cover.out

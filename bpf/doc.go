@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bpf holds the compiled programs of the data-plane and the tables that they share with user
+// space, and loads both into the kernel.
+//
+// There are two programs, transit and agent, each compiled twice from the same headers: for XDP and for
+// tcx. [NewTables] makes the tables, [LoadPrograms] loads all four programs against them, and
+// [Programs.WireTransit] fills the arrays through which an agent tail-calls transit. Attaching is the
+// caller's: with packages droplet and endpoint, or with cilium/ebpf's links.
+//
+// What is loaded lives as long as a descriptor, a pin or an attachment holds it: Close only lets go of
+// the descriptors. Pin keeps it beyond the process.
+//
+// Kernel 6.1 is the oldest that is tested. Loading needs CAP_BPF and CAP_NET_ADMIN; on kernels before
+// 5.11 and under a tight RLIMIT_MEMLOCK more. The Table types are generated from lib/tables.h: numbers in
+// host order unless they are addresses, which are in network order with IPv4 as ::ffff:a.b.c.d.
+package bpf

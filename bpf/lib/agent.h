@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The agent program: every packet that an endpoint sends. Nothing of it reaches the host's stack. */
+#ifndef MIZAR_AGENT_H
+#define MIZAR_AGENT_H
+
+#include "icmp.h"
+#include "inner.h"
+#include "learn.h"
+#include "transit.h"
+
+/* Slot 0: transit. Each load has its own array, filled before the agent is attached. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} programs SEC(".maps");
+
+static __always_inline bool is_own_address(const struct agent *a, __u32 ifindex,
+					   const struct address *addr)
+{
+	struct endpoint_key key = { .vni = a->vni, .addr = *addr };
+	const struct endpoint *ep = bpf_map_lookup_elem(&endpoints, &key);
+
+	return ep && ep->ifindex == ifindex;
+}
+
+/* An address of the endpoint, or of a prefix that it may send from. */
+static __always_inline bool may_send_from(const struct agent *a, __u32 ifindex,
+					  const struct address *addr)
+{
+	struct allowed_key key = { .prefixlen = 160, .ifindex = bpf_htonl(ifindex), .addr = *addr };
+
+	if (is_own_address(a, ifindex, addr))
+		return true;
+	return (a->flags & AGENT_ALLOWED) && bpf_map_lookup_elem(&allowed, &key);
+}
+
+static __always_inline enum reason agent_arp(ctx_t *ctx, struct packet *p, const struct agent *a,
+					     __u32 ifindex, int *act)
+{
+	struct arp arp;
+	bool probe;
+	enum reason r = parse_arp(ctx, p, &arp);
+
+	if (r)
+		return r;
+	probe = arp.sender == 0 && arp.op == bpf_htons(ARP_REQUEST);
+	if (!mac_equal(arp.sender_mac, a->mac) ||
+	    (!probe && !may_send_from(a, ifindex, &p->source)))
+		return DROP_SPOOF_NEIGHBOUR;
+	if (arp.op != bpf_htons(ARP_REQUEST) || arp.sender == arp.target ||
+	    is_own_address(a, ifindex, &p->destination))
+		return DROP_NEIGHBOUR_UNUSED;
+	r = answer_arp(ctx, p, &arp, virtual_mac);
+	if (r)
+		return r;
+	*act = ctx_reflect(ctx);
+	return REASON_ANSWER;
+}
+
+static __always_inline bool is_link_local(const struct address *a)
+{
+	return a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+static __always_inline enum reason agent_nd(ctx_t *ctx, struct packet *p, const struct agent *a,
+					    __u32 ifindex, __u8 type, int *act)
+{
+	struct nd nd;
+	enum reason r;
+
+	if (type == ND_ROUTER_ADVERT || type == ND_REDIRECT)
+		return DROP_ROUTER_ADVERT;
+	if (type == ND_ROUTER_SOLICIT)
+		return DROP_NEIGHBOUR_UNUSED;
+	r = parse_nd(ctx, p, &nd, a->mac);
+	if (r)
+		return r;
+	if (!address_is_zero(&p->source) && !is_link_local(&p->source) &&
+	    !may_send_from(a, ifindex, &p->source))
+		return DROP_SPOOF_NEIGHBOUR;
+	if (type == ND_ADVERT) {
+		if (!is_link_local(&nd.target) && !may_send_from(a, ifindex, &nd.target))
+			return DROP_SPOOF_NEIGHBOUR;
+		return DROP_NEIGHBOUR_UNUSED;
+	}
+	/* Link-local addresses do not cross: an answer would only spoil the endpoint's own. */
+	if (is_link_local(&nd.target) || is_own_address(a, ifindex, &nd.target))
+		return DROP_NEIGHBOUR_UNUSED;
+	r = answer_nd(ctx, p, &nd, virtual_mac);
+	if (r)
+		return r;
+	*act = ctx_reflect(ctx);
+	return REASON_ANSWER;
+}
+
+static __always_inline void count_accepted(const struct agent *a, __u32 length)
+{
+	__u32 slot = a->traffic;
+	struct traffic *t = bpf_map_lookup_elem(&traffic, &slot);
+
+	if (t) {
+		t->tx_packets++;
+		t->tx_bytes += length;
+	}
+}
+
+/* Step 6: does it fit the way to `host`? Then encapsulate. */
+static __always_inline enum reason agent_send(ctx_t *ctx, struct packet *p,
+					      const struct settings *s, const struct agent *a,
+					      const struct address *host, const __u8 *dst_mac,
+					      enum reason why, int *act)
+{
+	bool rts = why != REASON_SEND_DIRECT;
+	__u32 overhead, l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
+	struct hop *h = &p->hop;
+	enum reason r;
+
+	if (is_own(host))
+		return DROP_LOOP; /* the tables send it to this host, which does not have it */
+	r = next_hop(ctx, s, host, h);
+	if (r)
+		return r;
+	overhead = outer_length(h->v6, rts) + l2;
+	if (inner_size(ctx, p) + overhead > h->mtu)
+		return reply_too_big(ctx, p->l3, p->v6, h->mtu - overhead, act);
+	r = encapsulate(ctx, p, s, h, host, a->mac, dst_mac, rts, act);
+	return r ? r : why;
+}
+
+/* Steps 3 to 5. */
+static __always_inline enum reason
+agent_route(ctx_t *ctx, struct packet *p, const struct settings *s, const struct agent *a, int *act)
+{
+	struct endpoint_key key = { .vni = a->vni, .addr = p->destination };
+	const struct network *net = NULL;
+	const struct endpoint *ep;
+	const struct direct *d = NULL;
+	struct address host;
+	__u8 mac[6] = VIRTUAL_MAC;
+	enum reason r = REASON_SEND_DIRECT;
+
+	ep = bpf_map_lookup_elem(&endpoints, &key);
+	if (!ep)
+		d = find_direct(s, &key);
+	if (!ep && !d) {
+		ep = find_endpoint(&key, &net);
+		if (!ep && net && net->kind == NETWORK_ENDPOINT)
+			d = find_direct(s, &key);
+	}
+	if (ep) {
+		if (ep->kind != ENDPOINT_SIMPLE)
+			return DROP_KIND;
+		if (ep->ifindex) {
+			bpf_tail_call(ctx, &programs, 0);
+			return DROP_NO_TRANSIT;
+		}
+		host = ep->host;
+		if (!mac_is_zero(ep->mac))
+			__builtin_memcpy(mac, ep->mac, 6);
+	} else if (d) {
+		host = d->host;
+	} else {
+		r = relay_sent(p, net, &host);
+		if (r >= REASON_DROP_FIRST)
+			return r;
+		r = r == REASON_DIVIDE_VPC ? REASON_SEND_DIVIDER : REASON_SEND_BOUNCER;
+	}
+	return agent_send(ctx, p, s, a, &host, mac, r, act);
+}
+
+static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *act)
+{
+	__u32 zero = 0, ifindex = ctx_ifindex(ctx);
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	const struct agent *a = bpf_map_lookup_elem(&agents, &ifindex);
+	struct ethhdr *eth;
+	enum reason r;
+	__u8 type;
+
+	if (!s || !a)
+		return DROP_NO_AGENT;
+	p->vni = a->vni;
+	if (!in_one_piece(ctx, p, INNER_LINEAR)) {
+		*act = CTX_PASS;
+		return REASON_TO_TCX;
+	}
+	r = parse_inner(ctx, p);
+	if (r)
+		return r;
+	eth = AT(ctx, 0, struct ethhdr);
+	if (!eth || !mac_equal(eth->h_source, a->mac))
+		return DROP_SPOOF_MAC;
+	if (p->ethertype == bpf_htons(ETH_P_ARP))
+		return agent_arp(ctx, p, a, ifindex, act);
+	r = discovery_type(ctx, p, &type);
+	if (r)
+		return r;
+	if (type)
+		return agent_nd(ctx, p, a, ifindex, type, act);
+	if (eth->h_dest[0] & 1)
+		return DROP_MULTICAST;
+	r = check_addresses(p);
+	if (r)
+		return r;
+	if (!may_send_from(a, ifindex, &p->source))
+		return DROP_SPOOF_ADDRESS;
+	count_accepted(a, p->length);
+	return agent_route(ctx, p, s, a, act);
+}
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Handing a frame to a workload on this host. */
+#ifndef MIZAR_DELIVER_H
+#define MIZAR_DELIVER_H
+
+#include "icmp.h"
+#include "inner.h"
+
+#define ECN_MASK 3
+#define ECN_ECT0 2
+#define ECN_ECT1 1
+#define ECN_CE 3
+
+static __always_inline enum reason set_inner_ecn(ctx_t *ctx, const struct packet *p, __u8 ecn)
+{
+	if (p->v6) {
+		__u8 *b = (__u8 *)AT(ctx, p->l3, struct ipv6hdr);
+
+		if (!b)
+			return DROP_MODIFY;
+		b[1] = (b[1] & ~(ECN_MASK << 4)) | ecn << 4;
+	} else {
+		struct iphdr *ip = AT(ctx, p->l3, struct iphdr);
+		__u8 tos = (p->tos & ~ECN_MASK) | ecn;
+		__u32 sum;
+
+		if (!ip)
+			return DROP_MODIFY;
+		/* RFC 1624: HC' = ~(~HC + ~m + m'), of the word that holds the TOS, low byte. */
+		sum = (__u16)~bpf_ntohs(ip->check) + (__u16) ~(__u16)p->tos + tos;
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = (sum & 0xffff) + (sum >> 16);
+		ip->check = bpf_htons(~sum);
+		ip->tos = tos;
+	}
+	return REASON_NONE;
+}
+
+/* RFC 6040, section 4.2: what congestion outside means inside. */
+static __always_inline enum reason decap_ecn(ctx_t *ctx, const struct packet *p)
+{
+	__u8 outer = p->outer_tos & ECN_MASK, inner = p->tos & ECN_MASK;
+
+	if (outer == ECN_CE && inner != ECN_CE)
+		return inner ? set_inner_ecn(ctx, p, ECN_CE) : DROP_ECN;
+	if (outer == ECN_ECT1 && inner == ECN_ECT0)
+		return set_inner_ecn(ctx, p, ECN_ECT1);
+	return REASON_NONE;
+}
+
+static __always_inline void count_delivered(const struct agent *a, __u32 length)
+{
+	__u32 slot = a->traffic;
+	struct traffic *t = bpf_map_lookup_elem(&traffic, &slot);
+
+	if (t) {
+		t->rx_packets++;
+		t->rx_bytes += length;
+	}
+}
+
+/* The interface of a local endpoint, checked once more: a row's memory may be another's by now. */
+static __always_inline const struct agent *find_agent(__u32 vni, __u32 ifindex)
+{
+	const struct agent *a = bpf_map_lookup_elem(&agents, &ifindex);
+
+	return a && a->vni == vni ? a : NULL;
+}
+
+static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
+					     const struct agent *a, __u32 ifindex, __be16 proto,
+					     bool tagged, int *act)
+{
+	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
+
+	if (!eth)
+		return DROP_MODIFY;
+	fill_ethernet(eth, a->mac, virtual_mac, proto);
+	count_delivered(a, ctx_len(ctx));
+	*act = ctx_deliver(ctx, a, ifindex, p->v6, tagged);
+	return REASON_NONE;
+}
+
+/* What came through a tunnel. */
+static __always_inline enum reason deliver_tunnel(ctx_t *ctx, const struct packet *p, __u32 ifindex,
+						  int *act)
+{
+	const struct agent *a = find_agent(p->vni, ifindex);
+	enum reason r;
+
+	if (!a)
+		return DROP_TENANT;
+	if (inner_size(ctx, p) > a->mtu)
+		return DROP_TOO_BIG;
+	r = decap_ecn(ctx, p);
+	if (r)
+		return r;
+	if (ctx_decap(ctx, p->outer, p->v6))
+		return DROP_MODIFY;
+	r = hand_over(ctx, p, a, ifindex, p->tagged ? p->tag_proto : p->ethertype, p->tagged, act);
+	return r ? r : REASON_DELIVER;
+}
+
+/* What an endpoint on this host sent. */
+static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet *p, __u32 ifindex,
+						 int *act)
+{
+	const struct agent *a = find_agent(p->vni, ifindex);
+	bool in_bytes = p->tagged && !p->tag_outside;
+	enum reason r;
+
+	if (!a)
+		return DROP_TENANT;
+	if (ifindex == ctx_ifindex(ctx))
+		return DROP_LOOP; /* a router's route to itself */
+	if (inner_size(ctx, p) > a->mtu)
+		return reply_too_big(ctx, p->l3, p->v6, a->mtu, act);
+	r = hand_over(ctx, p, a, ifindex, in_bytes ? p->tag_proto : p->ethertype, in_bytes, act);
+	return r ? r : REASON_DELIVER_LOCAL;
+}
+
+#endif

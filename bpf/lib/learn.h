@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The direct path: who taught us where an endpoint lives, and whom we believe. */
+#ifndef MIZAR_LEARN_H
+#define MIZAR_LEARN_H
+
+#include "outer.h"
+#include "select.h"
+
+#define NS_PER_SECOND 1000000000ULL
+
+/* The outer source is a host that may relay in this VPC: of either network's bouncers, or a divider. */
+static __always_inline bool is_relay(const struct packet *p, const struct network *from)
+{
+	const struct network *to = find_network(p->vni, &p->destination);
+	const struct vpc *v = find_vpc(p->vni);
+
+	return (to && to->kind == NETWORK_BOUNCERS && set_has(to->set, &p->outer_source)) ||
+	       (from && from->kind == NETWORK_BOUNCERS && set_has(from->set, &p->outer_source)) ||
+	       (v && v->set && set_has(v->set, &p->outer_source));
+}
+
+/*
+ * A tunnel packet for a local endpoint arrived. If the tables say where its source lives, it has to
+ * come from there; else remember the host.
+ */
+static __always_inline enum reason check_and_learn(const struct packet *p)
+{
+	struct endpoint_key key = { .vni = p->vni, .addr = p->source };
+	const struct address *host = p->option ? &p->sender : &p->outer_source;
+	bool relayed = p->option && !address_equal(&p->sender, &p->outer_source);
+	const struct endpoint *ep = bpf_map_lookup_elem(&endpoints, &key);
+	const struct network *net = NULL;
+	const struct direct *d;
+	const struct vpc *v;
+	struct direct fresh;
+	__u64 now;
+
+	now = bpf_ktime_get_coarse_ns();
+	if (!ep) {
+		d = bpf_map_lookup_elem(&directs, &key);
+		if (d && address_equal(&d->host, host) && now - d->seen < NS_PER_SECOND)
+			return REASON_NONE;
+		net = find_network(p->vni, &p->source);
+		if (net && net->kind == NETWORK_ENDPOINT) {
+			key.addr = net->via;
+			ep = bpf_map_lookup_elem(&endpoints, &key);
+		}
+	}
+	if (ep) {
+		if (ep->ifindex || !address_equal(&ep->host, host))
+			return DROP_SOURCE_HOST;
+		return !relayed || is_relay(p, net ? net : find_network(p->vni, &p->source))
+			       ? REASON_NONE
+			       : DROP_SOURCE_HOST;
+	}
+	v = find_vpc(p->vni);
+	if (!v || (v->flags & VPC_NO_DIRECT) || (net && (net->flags & NETWORK_NO_DIRECT)))
+		return REASON_NONE;
+	if (relayed && (!is_peer(host) || is_own(host) || !is_relay(p, net)))
+		return REASON_NONE;
+	__builtin_memset(&fresh, 0, sizeof(fresh));
+	fresh.host = *host;
+	fresh.generation = v->generation;
+	fresh.seen = now;
+	bpf_map_update_elem(&directs, &key, &fresh, BPF_ANY);
+	return REASON_NONE;
+}
+
+/* The learned host of an endpoint, if it is still believed. */
+static __always_inline const struct direct *find_direct(const struct settings *s,
+							const struct endpoint_key *key)
+{
+	const struct direct *d = bpf_map_lookup_elem(&directs, key);
+	const struct vpc *v;
+
+	if (!d || (__s64)(bpf_ktime_get_coarse_ns() - d->seen) > (__s64)s->direct_age_ns)
+		return NULL;
+	v = find_vpc(key->vni);
+	if (!v || v->generation != d->generation || (v->flags & VPC_NO_DIRECT))
+		return NULL;
+	return d;
+}
+
+/* `host` says that an endpoint is not there. */
+static __always_inline void forget(const struct endpoint_key *key, const struct address *host)
+{
+	const struct direct *d = bpf_map_lookup_elem(&directs, key);
+
+	if (d && address_equal(&d->host, host))
+		bpf_map_delete_elem(&directs, key);
+}
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The tunnel's own headers: IP, UDP, Geneve and its options. */
+#ifndef MIZAR_OUTER_H
+#define MIZAR_OUTER_H
+
+#include "address.h"
+#include "geneve.h"
+#include "packet.h"
+
+/* PASS: no tunnel packet of ours. */
+static __always_inline enum reason outer_ipv4(ctx_t *ctx, struct packet *p)
+{
+	struct iphdr *ip = AT(ctx, ETH_HLEN, struct iphdr);
+	__u32 ihl, total;
+
+	if (!ip)
+		return REASON_PASS;
+	ihl = ip->ihl * 4;
+	if (ip->version != 4 || ihl < sizeof(*ip) || ip->protocol != IPPROTO_UDP)
+		return REASON_PASS;
+	if (ip->frag_off & bpf_htons(0x1fff))
+		return REASON_PASS; /* no ports: the stack puts it together, and knows no tunnel */
+	p->fragment = !!(ip->frag_off & bpf_htons(0x2000));
+	total = bpf_ntohs(ip->tot_len);
+	if (p->segment && ETH_HLEN + total < p->length)
+		total = p->length - ETH_HLEN; /* over 64 KiB; each segment gets its own */
+	p->end = ETH_HLEN + total;
+	p->l4 = ETH_HLEN + ihl;
+	p->outer_tos = ip->tos;
+	address_v4(&p->outer_source, ip->saddr);
+	address_v4(&p->outer_destination, ip->daddr);
+	return REASON_NONE;
+}
+
+static __always_inline enum reason outer_ipv6(ctx_t *ctx, struct packet *p)
+{
+	struct ipv6hdr *ip = AT(ctx, ETH_HLEN, struct ipv6hdr);
+
+	if (!ip || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)
+		return REASON_PASS;
+	p->end = ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	if (p->segment && p->end < p->length)
+		p->end = p->length;
+	p->l4 = ETH_HLEN + sizeof(*ip);
+	p->outer_v6 = true;
+	p->outer_tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
+	address_v6(&p->outer_source, &ip->saddr);
+	address_v6(&p->outer_destination, &ip->daddr);
+	return REASON_NONE;
+}
+
+static __always_inline bool is_own(const struct address *a)
+{
+	return bpf_map_lookup_elem(&addresses, a) != NULL;
+}
+
+static __always_inline bool is_peer(const struct address *a)
+{
+	struct peer_key key = { .prefixlen = 128, .addr = *a };
+
+	return bpf_map_lookup_elem(&peers, &key) != NULL;
+}
+
+/* Take down return-to-sender at `off`. */
+static __always_inline enum reason option_rts(ctx_t *ctx, struct packet *p, __u32 off,
+					      bool critical)
+{
+	struct option_rts rts;
+
+	if (p->option || off + sizeof(rts) > p->end || ctx_load(ctx, off, &rts, sizeof(rts)))
+		return DROP_OPTION_RTS;
+	p->option = off;
+	p->critical = critical;
+	p->hops = rts.hops;
+	p->sender = rts.host;
+	if (rts.hops > RTS_HOPS || address_is_bad(&p->sender) || address_is_multicast(&p->sender))
+		return DROP_OPTION_RTS;
+	return REASON_NONE;
+}
+
+static __always_inline enum reason outer_options(ctx_t *ctx, struct packet *p, __u32 off, __u32 end,
+						 __be16 class)
+{
+	struct geneve_option o;
+	enum reason r;
+	__u32 next;
+
+	for (int i = 0; i < OPTIONS_MAX; i++) {
+		if (off >= end)
+			break;
+		/* In whole words, so that a header always fits. */
+		if (ctx_load(ctx, off & 0x7ff, &o, sizeof(o)))
+			return DROP_OUTER_SHORT;
+		next = off + sizeof(o) + (o.length & OPTION_LENGTH) * 4;
+		if (next > end)
+			return DROP_OPTION_LENGTH;
+		if (o.class == class && (o.type & ~OPTION_CRITICAL) == OPTION_RTS) {
+			if ((o.length & OPTION_LENGTH) != RTS_WORDS - 1)
+				return DROP_OPTION_RTS;
+			r = option_rts(ctx, p, off & 0x7ff, o.type & OPTION_CRITICAL);
+			if (r)
+				return r;
+		} else if (o.type & OPTION_CRITICAL) {
+			return DROP_OPTION_CRITICAL;
+		}
+		off = next;
+	}
+	return REASON_NONE;
+}
+
+static __always_inline enum reason outer_geneve(ctx_t *ctx, struct packet *p,
+						const struct settings *s)
+{
+	struct geneve *g = AT(ctx, p->geneve, struct geneve);
+	__u32 length;
+
+	if (!g || p->geneve + sizeof(*g) > p->end)
+		return DROP_OUTER_SHORT;
+	if (g->version_length & GENEVE_VERSION)
+		return DROP_GENEVE_VERSION;
+	if (g->flags & GENEVE_CONTROL)
+		return DROP_GENEVE_CONTROL;
+	if (g->protocol != bpf_htons(ETH_P_TEB))
+		return DROP_GENEVE_PROTOCOL;
+	p->vni = bpf_ntohl(g->vni) >> 8;
+	length = (g->version_length & GENEVE_LENGTH) * 4;
+	p->eth = p->geneve + sizeof(*g) + length;
+	if (p->eth > p->end)
+		return DROP_OUTER_SHORT;
+	p->outer = p->eth - ETH_HLEN;
+	if (!length)
+		return REASON_NONE;
+	return outer_options(ctx, p, p->geneve + sizeof(*g), p->eth, bpf_htons(s->option_class));
+}
+
+/* Everything up to the inner frame, for a droplet. */
+static __always_inline enum reason parse_outer(ctx_t *ctx, struct packet *p,
+					       const struct settings *s, const struct droplet *d)
+{
+	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
+	struct udphdr *udp;
+	enum reason r;
+	__u16 tci;
+	__be16 proto;
+	__u32 udp_end;
+
+	if (!eth || ctx_tag(ctx, &tci, &proto))
+		return REASON_PASS; /* a VLAN's packet: the droplet would be the VLAN's device */
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		r = outer_ipv4(ctx, p);
+	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		r = outer_ipv6(ctx, p);
+	else
+		r = REASON_PASS;
+	if (r)
+		return r;
+	udp = AT(ctx, p->l4, struct udphdr);
+	if (!udp || udp->dest != bpf_htons(s->port) || !is_own(&p->outer_destination))
+		return REASON_PASS;
+
+	/* Ours. From here on it is parsed whole, or dropped. */
+	p->sport = bpf_ntohs(udp->source);
+	if (p->fragment)
+		return DROP_OUTER_FRAGMENT;
+	udp_end = p->l4 + bpf_ntohs(udp->len);
+	if (p->segment)
+		udp_end = p->end;
+	if (p->end > p->length || udp_end > p->end || udp_end < p->l4 + sizeof(*udp))
+		return DROP_OUTER_LENGTH;
+	p->end = udp_end;
+	p->outer_end = udp_end;
+	if (address_is_bad(&p->outer_source) || address_is_multicast(&p->outer_source) ||
+	    address_equal(&p->outer_source, &d->source4) ||
+	    address_equal(&p->outer_source, &d->source6))
+		return DROP_OUTER_SOURCE;
+	if (!is_peer(&p->outer_source))
+		return DROP_PEER;
+	p->geneve = p->l4 + sizeof(*udp);
+	return outer_geneve(ctx, p, s);
+}
+
+#endif

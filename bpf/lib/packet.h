@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the parsers find in a packet. Offsets are from the start of the frame. */
+#ifndef MIZAR_PACKET_H
+#define MIZAR_PACKET_H
+
+enum fragment {
+	FRAGMENT_NONE = 0,
+	FRAGMENT_FIRST,
+	FRAGMENT_LATER,
+};
+
+/* The way to another host. */
+struct hop {
+	struct bpf_fib_lookup fib;
+	struct address source; /* outer source */
+	__u32 mtu;             /* of the way to the host */
+	__u32 traffic;         /* the droplet's slot */
+	__u8 mac[6];           /* the droplet's */
+	__u8 v6;
+	__u8 refresh; /* the kernel's neighbour table is to see the packet */
+};
+
+struct packet {
+	__u32 length;  /* of the frame, as it came */
+	__u32 end;     /* of what the headers so far say is there */
+	__u32 segment; /* payload of each segment, 0: no GSO packet */
+
+	/* The tunnel; unset for what an endpoint sent. */
+	struct address outer_source;
+	struct address outer_destination;
+	__u32 vni;
+	__u16 geneve;    /* offset of the Geneve header */
+	__u16 outer;     /* bytes from the outer IP header to the end of the options */
+	__u32 outer_end; /* where the UDP datagram ends */
+	__u16 option;    /* offset of return-to-sender, 0: none */
+	__u8 outer_v6;
+	__u8 outer_tos;
+	__u8 hops;
+	__u8 critical;
+	__u16 sport;           /* outer source port, host order */
+	struct address sender; /* the host that return-to-sender names */
+
+	/* The inner frame. */
+	__u16 eth;
+	__u16 l3;
+	__u16 l4;
+	__be16 ethertype;
+	__be16 tag_proto;
+	__u16 tag;
+	__u8 tagged;
+	__u8 tag_outside; /* of the bytes: in the skb */
+	__u8 v6;
+	__u8 tos;
+	__u8 proto; /* of L4, behind extension headers */
+	__u8 fragment;
+	__u8 extended; /* IPv6 extension headers, any */
+	__u8 pad[3];
+	struct address source;
+	struct address destination;
+	__u32 hash;
+	struct hop hop;
+};
+
+/*
+ * One packet at a time on a CPU: both hooks run with softirqs off and do not nest. On the stack it would
+ * not fit, and the verifier would tell apart every value that it may have.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct packet);
+} scratch SEC(".maps");
+
+static __always_inline struct packet *new_packet(ctx_t *ctx)
+{
+	__u32 zero = 0;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!p)
+		return NULL;
+	__builtin_memset(p, 0, offsetof(struct packet, hop));
+	p->length = ctx_len(ctx);
+	p->end = p->length;
+	p->segment = ctx_segment(ctx);
+	return p;
+}
+
+/* Direct access to `type` at `off`, or a failure. `off` is bounded for the verifier. */
+#define AT(ctx, off, type)                                                                         \
+	({                                                                                         \
+		__u32 __off = (off);                                                               \
+		barrier_var(__off);                                                                \
+		__u8 *__at = ctx_data(ctx) + (__off & 0x7ff);                                      \
+		((void *)(__at + sizeof(type)) <= ctx_end(ctx)) ? (type *)__at : (type *)0;        \
+	})
+
+#endif

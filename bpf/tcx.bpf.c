@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//go:build ignore
+
+/* Transit and agent for tcx, and for clsact where the kernel has no tcx (before 6.6). */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/ctx_skb.h"
+
+#include "lib/agent.h"
+#include "lib/transit.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Behind XDP, what it passed as not ours was counted there. */
+static __always_inline bool counted(const ctx_t *ctx, enum reason r)
+{
+	__u32 ifindex = ctx_ifindex(ctx);
+	const struct droplet *d;
+
+	if (r != REASON_PASS)
+		return false;
+	d = bpf_map_lookup_elem(&droplets, &ifindex);
+	return d && (d->flags & DROPLET_XDP);
+}
+
+SEC("tc")
+int transit(struct __sk_buff *ctx)
+{
+	struct packet *p = new_packet(ctx);
+	int act = CTX_DROP;
+	enum reason r;
+
+	if (!p)
+		return CTX_DROP;
+	if (take_handoff(ctx, &act))
+		return finish(ctx, p, REASON_RESOLVE, HOOK_TRANSIT_TCX, act);
+	r = transit_any(ctx, p, &act);
+	if (counted(ctx, r))
+		return act;
+	return finish(ctx, p, r, HOOK_TRANSIT_TCX, act);
+}
+
+SEC("tc")
+int agent(struct __sk_buff *ctx)
+{
+	struct packet *p = new_packet(ctx);
+	int act = CTX_DROP;
+	enum reason r;
+
+	if (!p)
+		return CTX_DROP;
+	if (take_handoff(ctx, &act))
+		return finish(ctx, p, REASON_RESOLVE, HOOK_AGENT_TCX, act);
+	r = agent_any(ctx, p, &act);
+	return finish(ctx, p, r, HOOK_AGENT_TCX, act);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/mizar-go/mizar/bpf"
+	"github.com/mizar-go/mizar/droplet"
+	"github.com/mizar-go/mizar/endpoint"
+	"github.com/mizar-go/mizar/internal/netns"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// A child is this test's binary, run again, that has an instance open when it is killed.
+const (
+	childMode  = "MIZAR_TEST_CHILD" // what it does
+	childBPFFS = "MIZAR_TEST_BPFFS"
+
+	hold     = "hold"     // fills the instance and waits
+	upgrade  = "upgrade"  // replaces the programs, and stops before it is done
+	building = "building" // makes the instance, and stops before it is published
+)
+
+// Descriptors that it inherits.
+const (
+	childNS       = 3
+	childWorkload = 4
+)
+
+// child says "ready" when it is, and ends with its standard input, should nobody kill it.
+func child(mode string) int {
+	if err := childRun(context.Background(), mode); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+func childRun(ctx context.Context, mode string) error {
+	wait := func() error {
+		fmt.Println("ready")
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return errors.Join(err, errors.New("nobody killed me"))
+	}
+	at := map[string]string{upgrade: "exchange", building: "publish"}[mode]
+	a, b := &host{name: "a", bpffs: os.Getenv(childBPFFS), addr: addrA}, &host{addr: addrB}
+	c := a.config()
+	c.NetNS = fdPath(childNS)
+	dp, err := open(ctx, c, func(step string) error {
+		if step == at {
+			return wait()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := contentsOf(a, b, 1, 2).fill(ctx, dp, droplet.Auto, endpoint.FD(childWorkload)); err != nil {
+		return err
+	}
+	return wait()
+}
+
+// killed runs a child until it is ready, and kills it.
+func (h *host) killed(t testing.TB, mode string, workload *netns.Handle) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childMode+"="+mode, childBPFFS+"="+h.bpffs)
+	for _, ns := range []*netns.Handle{h.ns, workload} {
+		fd, err := unix.FcntlInt(uintptr(ns.FD()), unix.F_DUPFD_CLOEXEC, 0)
+		require.NoError(t, err)
+		f := os.NewFile(uintptr(fd), "netns")
+		defer f.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	if line == "ready\n" {
+		_, err = open(t.Context(), h.config(), nil)
+		require.ErrorIs(t, err, ErrLocked)
+	}
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	require.Equal(t, "ready\n", line)
+}
+
+// foreign makes the instance one of another build's programs.
+func (h *host) foreign(t testing.TB) {
+	t.Helper()
+	h.putBuild(t, bpf.Build()^2)
+}
+
+// putBuild changes which programs the instance is said to have.
+func (h *host) putBuild(t testing.TB, build uint64) {
+	t.Helper()
+	tables, err := bpf.LoadPinnedTables(h.pins().tables())
+	require.NoError(t, err)
+	defer tables.Close()
+	rows, err := maps.Open(tables)
+	require.NoError(t, err)
+	s, err := rows.Settings.Get()
+	require.NoError(t, err)
+	s.Build = build
+	require.NoError(t, rows.Settings.Put(s))
+	require.NoError(t, rows.Close())
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+
+	"github.com/mizar-go/mizar/bpf"
+	"github.com/mizar-go/mizar/droplet"
+	"github.com/mizar-go/mizar/endpoint"
+	"github.com/mizar-go/mizar/internal/testutil"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// TestStats: a ping there and back shows in every count, and a forged one as an event.
+func TestStats(t *testing.T) {
+	a, b := newHosts(t)
+	web, far := testutil.NewNS(t), testutil.NewNS(t)
+	ctx := t.Context()
+	dpA, dpB := a.open(t), b.open(t)
+	require.NoError(t, contentsOf(a, b, 1, 2).fill(ctx, dpA, droplet.TCX, endpoint.FD(web.FD())))
+	require.NoError(t, contentsOf(b, a, 2, 1).fill(ctx, dpB, droplet.TCX, endpoint.FD(far.FD())))
+
+	counter := func(reason bpf.TableReason) maps.Counter {
+		for _, c := range collect(t, dpA.Stats.Counters(ctx)) {
+			if c.Reason == reason {
+				return c
+			}
+		}
+		t.Fatalf("no counter of %v", reason)
+		return maps.Counter{}
+	}
+	require.Zero(t, counter(bpf.TableReasonREASON_DELIVER).Packets)
+	dst := netip.MustParseAddr("10.0.0.2")
+	r := testutil.Ping(t, web, netip.Addr{}, dst, 10, time.Second)
+	require.LessOrEqual(t, r.Lost, 1)
+	got := uint64(r.Sent - r.Lost)
+	require.GreaterOrEqual(t, counter(bpf.TableReasonREASON_DELIVER).Packets, got)
+	require.GreaterOrEqual(t, counter(bpf.TableReasonREASON_SEND_DIRECT).Packets, got)
+
+	endpoints := collect(t, dpA.Stats.Endpoints(ctx))
+	require.Len(t, endpoints, 1)
+	require.Equal(t, "mzworkload", endpoints[0].Interface)
+	require.Equal(t, uint32(vni), endpoints[0].VNI)
+	require.Equal(t, uint64(6), endpoints[0].Cookie)
+	require.GreaterOrEqual(t, endpoints[0].RxPackets, got)
+	require.GreaterOrEqual(t, endpoints[0].TxPackets, got)
+	droplets := collect(t, dpA.Stats.Droplets(ctx))
+	require.Len(t, droplets, 1)
+	require.Equal(t, "eth0", droplets[0].Interface)
+	require.GreaterOrEqual(t, droplets[0].RxPackets, got)
+	require.GreaterOrEqual(t, droplets[0].TxBytes, got*84)
+
+	forged := netip.MustParseAddr("10.0.0.66")
+	testutil.Addr(t, web, "eth0", "10.0.0.66/24")
+	p := testutil.StartPing(t, web, testutil.PingConfig{Src: forged, Dst: dst, Count: 3, Timeout: 100 * time.Millisecond})
+	timeout, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for event, err := range dpA.Stats.Events(timeout) {
+		require.NoError(t, err)
+		if event.Reason != bpf.TableReasonDROP_SPOOF_ADDRESS {
+			continue
+		}
+		require.Equal(t, forged, event.Source)
+		require.Equal(t, dst, event.Destination)
+		require.Equal(t, uint32(vni), event.VNI)
+		require.Equal(t, testutil.Ifindex(t, a.ns, "mzworkload"), event.Ifindex)
+		break
+	}
+	require.NoError(t, timeout.Err())
+	require.Equal(t, 3, p.Wait().Lost)
+	lost, err := dpA.Stats.Lost(ctx)
+	require.NoError(t, err)
+	require.Zero(t, lost)
+	require.NoError(t, dpA.Destroy(ctx))
+	require.NoError(t, dpB.Destroy(ctx))
+}
+
+// neighbours are the managed ones of a host's eth0.
+func neighbours(t *testing.T, h *host) []string {
+	t.Helper()
+	index := testutil.Ifindex(t, h.ns, "eth0")
+	var all []string
+	testutil.In(t, h.ns, func() error {
+		entries, err := netlink.NeighList(index, netlink.FAMILY_V4)
+		for _, n := range entries {
+			if n.FlagsExt&netlink.NTF_EXT_MANAGED != 0 {
+				all = append(all, n.IP.String())
+			}
+		}
+		return err
+	})
+	return all
+}
+
+// TestHostsAreResolved: whoever a row names, and again when there is a droplet to reach them by.
+func TestHostsAreResolved(t *testing.T) {
+	h, _ := newHosts(t)
+	ctx := t.Context()
+	addr := func(s string) []netip.Addr { return []netip.Addr{netip.MustParseAddr(s)} }
+	dp := h.open(t)
+	require.NoError(t, dp.VPC.Add(ctx, maps.VPC{VNI: vni, Dividers: addr("192.0.2.11")}))
+	require.NoError(t, dp.Network.Add(ctx, maps.Network{VNI: vni, Prefix: overlay, Bouncers: addr("192.0.2.12")}))
+	require.NoError(t, dp.Endpoint.Add(ctx, maps.Endpoint{VNI: vni, Addr: netip.MustParseAddr("10.0.0.9"), Host: addr("192.0.2.13")[0]}))
+	require.Empty(t, neighbours(t, h))
+
+	_, err := dp.Droplet.Attach(ctx, droplet.Config{Interface: "eth0"})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"192.0.2.11", "192.0.2.12", "192.0.2.13"}, neighbours(t, h))
+
+	require.NoError(t, dp.VPC.AddAll(ctx, []maps.VPC{{VNI: 8, Dividers: addr("192.0.2.14")}}))
+	require.NoError(t, dp.Network.AddAll(ctx, []maps.Network{{VNI: 8, Prefix: overlay, Bouncers: addr("192.0.2.15")}}))
+	require.NoError(t, dp.Endpoint.AddAll(ctx, []maps.Endpoint{
+		{VNI: 8, Addr: netip.MustParseAddr("10.0.0.9"), Host: addr("192.0.2.16")[0]},
+		{VNI: 8, Addr: netip.MustParseAddr("10.0.0.8"), Host: addr("192.0.2.16")[0]},
+	}))
+	require.Len(t, neighbours(t, h), 6)
+
+	// No way to a host is no error of the row's.
+	require.NoError(t, dp.VPC.Add(ctx, maps.VPC{VNI: 9, Dividers: addr("203.0.113.1")}))
+	require.NoError(t, dp.Close())
+	require.Len(t, neighbours(t, h), 6)
+	h.destroy(t)
+	require.Empty(t, neighbours(t, h))
+}

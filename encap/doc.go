@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package encap reads and writes Geneve headers (RFC 8926) and the options that Mizar hosts put into
+// them. It is pure Go: it needs no kernel and no capability, and imports nothing of the library.
+//
+// [Header.AppendBinary] writes a header, [Decode] reads one and gives what follows it. Both keep options
+// as they are on the wire; [Header.Known] gives those of ours their meaning, and refuses a critical one
+// that has none here. A header is parsed whole or not at all: every way in which it can be malformed is
+// an error of this package's.
+//
+// Nothing here holds a resource. Decode does not copy: the options it returns lie in the caller's buffer
+// and are good for as long as that is. All functions may be called concurrently.
+package encap

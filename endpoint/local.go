@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"github.com/mizar-go/mizar/internal/attach"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// Local lists the endpoints of this host, by the tables, whoever made them. Those that are being made or
+// deleted right now are left out; those whose interface is gone, or whose maker was killed half-way, are
+// not, see [Endpoint]. It reads the whole endpoints table once.
+func (m *Manager) Local(ctx context.Context) iter.Seq2[*Endpoint, error] {
+	return func(yield func(*Endpoint, error) bool) {
+		all, err := m.snapshot(ctx)
+		if err != nil {
+			yield(nil, fmt.Errorf("list local endpoints: %w", explain(err)))
+			return
+		}
+		for _, e := range all {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Manager) snapshot(ctx context.Context) ([]*Endpoint, error) {
+	var saved []maps.Saved
+	for s, err := range m.tables.Restore.All() {
+		if err != nil {
+			return nil, err
+		}
+		if ours(s) && !m.worked(s.Name) {
+			saved = append(saved, s)
+		}
+	}
+	slices.SortFunc(saved, func(a, b maps.Saved) int { return a.Ifindex - b.Ifindex })
+	addrs, err := m.addresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Endpoint
+	err = m.in(func() error {
+		attached, err := m.attached()
+		if err != nil {
+			return err
+		}
+		for _, s := range saved {
+			e, err := m.describe(s)
+			if err != nil {
+				return err
+			}
+			e.Addrs = sorted(addrs[s.Ifindex])
+			e.Partial = e.VNI == 0 || len(e.Addrs) == 0 || !e.Gone && attached[s.Ifindex] != len(hooks(s.Mode))
+			all = append(all, e)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// attached counts the agent's attachments, by interface.
+func (m *Manager) attached() (map[int]int, error) {
+	pins, err := attach.List(m.links)
+	if err != nil {
+		return nil, err
+	}
+	n := make(map[int]int)
+	for _, p := range pins {
+		if !p.Gone && (p.Hook == attach.AgentTCX || p.Hook == attach.AgentXDP) {
+			n[p.Ifindex]++
+		}
+	}
+	return n, nil
+}
+
+// addresses reads which addresses are at which interface.
+func (m *Manager) addresses(ctx context.Context) (map[int][]netip.Addr, error) {
+	all := make(map[int][]netip.Addr)
+	for e, err := range m.tables.Endpoints.All() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if e.Ifindex != 0 {
+			all[e.Ifindex] = append(all[e.Ifindex], e.Addr)
+		}
+	}
+	return all, nil
+}
+
+// describe says what the tables and the kernel know of an interface.
+func (m *Manager) describe(s maps.Saved) (*Endpoint, error) {
+	e := &Endpoint{
+		Ifindex:       s.Ifindex,
+		HostInterface: s.Name,
+		Mode:          s.Mode,
+		Adopted:       s.Role == maps.RoleAdopted,
+	}
+	dev, err := device(s)
+	if err != nil {
+		return nil, err
+	}
+	e.Gone = dev == nil
+	a, err := m.tables.Agents.Get(s.Ifindex)
+	if errors.Is(err, maps.ErrNotFound) {
+		return e, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.VNI, e.MAC, e.MTU, e.Allowed, e.Cookie, e.Traffic = a.VNI, a.MAC, a.MTU, a.Allowed, a.Cookie, a.Traffic
+	return e, nil
+}
+
+func sorted(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return addrs
+}

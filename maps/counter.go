@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package maps
+
+import (
+	"iter"
+
+	"github.com/mizar-go/mizar/bpf"
+)
+
+// Counter is how often a verdict was taken or a drop had a reason, over all CPUs.
+type Counter struct {
+	Reason  bpf.TableReason
+	Packets uint64
+	Bytes   uint64 // of frames, as the program saw them first
+}
+
+// Counters count every packet once, by verdict or reason.
+type Counters struct{ s *store }
+
+// Get returns one count. Of a reason beyond all that a table could hold: [ErrNotFound].
+func (t *Counters) Get(reason bpf.TableReason) (c Counter, err error) {
+	err = t.s.look(func() error {
+		c, err = t.sum(reason)
+		return err
+	})
+	return c, naming(err, "get counter", reason)
+}
+
+func (t *Counters) sum(reason bpf.TableReason) (Counter, error) {
+	if reason >= bpf.TableReasonREASON_MAX {
+		return Counter{}, ErrNotFound
+	}
+	var cpus []bpf.TableCounter
+	if err := t.s.maps.Counters.Lookup(uint32(reason), &cpus); err != nil {
+		return Counter{}, explain(err)
+	}
+	sum := Counter{Reason: reason}
+	for _, c := range cpus {
+		sum.Packets += c.Packets
+		sum.Bytes += c.Bytes
+	}
+	return sum, nil
+}
+
+// All iterates over the counts that are not zero, in the order of the reasons.
+func (t *Counters) All() iter.Seq2[Counter, error] {
+	return func(yield func(Counter, error) bool) {
+		begun := false
+		stream(t.s, "counters", func() (rows []Counter, err error) {
+			if begun {
+				return nil, nil
+			}
+			begun = true
+			rows = []Counter{}
+			for r := range bpf.TableReasonREASON_MAX {
+				c, err := t.sum(r)
+				if err != nil {
+					return nil, err
+				}
+				if c.Packets != 0 {
+					rows = append(rows, c)
+				}
+			}
+			return rows, nil
+		})(yield)
+	}
+}
