@@ -21,6 +21,13 @@ const (
 	xdpRedirect = 1 << 1 // NETDEV_XDP_ACT_REDIRECT
 )
 
+// genlHeader is command, version and two reserved bytes, which have to be zero. The netlink library's own
+// Genlmsg (v1.3.1) has no room for them, and sends what lies behind it in memory.
+type genlHeader [nl.SizeofGenlmsg]byte
+
+func (h genlHeader) Len() int          { return len(h) }
+func (h genlHeader) Serialize() []byte { return h[:] }
+
 // xdpFeatures tells what a device's driver does of XDP. It is not known before kernel 6.3.
 func xdpFeatures(ifindex int) (features uint64, known bool) {
 	family, err := netlink.GenlFamilyGet(netdevFamily)
@@ -28,7 +35,7 @@ func xdpFeatures(ifindex int) (features uint64, known bool) {
 		return 0, false
 	}
 	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_REQUEST)
-	req.AddData(&nl.Genlmsg{Command: netdevGet, Version: 1})
+	req.AddData(genlHeader{netdevGet, 1})
 	req.AddData(nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(ifindex))))
 	answers, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {

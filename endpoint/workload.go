@@ -123,20 +123,32 @@ const (
 	readyInterval = time.Millisecond
 )
 
-// ready waits until the kernel has seen that both ends are up: until then it drops what is sent by that
-// which came up first.
+// ready waits until the kernel has seen that both ends are up: until then it drops what they send, and
+// IPv6 has no multicast routes, so that neighbour discovery fails for a second. It sees to it in a work
+// queue of its own; asking for an interface makes it do so at once (6.8).
 func (b *creation) ready(ctx context.Context) error {
+	err := b.isUp(ctx, b.HostInterface, func() (netlink.Link, error) { return device(b.saved) })
+	if err != nil {
+		return err
+	}
+	return b.ns.Do(func() error {
+		return b.isUp(ctx, b.Interface, func() (netlink.Link, error) { return byName(b.Interface) })
+	})
+}
+
+// isUp waits until an interface is, as look finds it.
+func (b *creation) isUp(ctx context.Context, name string, look func() (netlink.Link, error)) error {
 	deadline := time.NewTimer(readyTimeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(readyInterval)
 	defer tick.Stop()
 	for {
-		dev, err := device(b.saved)
+		dev, err := look()
 		if err != nil {
 			return err
 		}
 		if dev == nil {
-			return fmt.Errorf("interface %s: it went away: %w", b.HostInterface, maps.ErrNotFound)
+			return fmt.Errorf("interface %s: it went away: %w", name, maps.ErrNotFound)
 		}
 		if dev.Attrs().OperState == netlink.OperUp {
 			return nil
@@ -144,7 +156,7 @@ func (b *creation) ready(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			b.m.log.Warn("interface is slow to come up", "interface", b.HostInterface)
+			b.m.log.Warn("interface is slow to come up", "interface", name)
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

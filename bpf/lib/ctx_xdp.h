@@ -96,10 +96,13 @@ static __always_inline int ctx_tail(ctx_t *ctx, __u32 len)
 	return bpf_xdp_adjust_tail(ctx, (int)len - (int)ctx_len(ctx));
 }
 
-/* Back out of the interface that it came in by. */
+/*
+ * Back out of the interface that it came in by. Not by XDP_TX: veth sends that on only together with other
+ * frames where the other end has NAPI but runs no XDP (seen on 6.18).
+ */
 static __always_inline int ctx_reflect(ctx_t *ctx)
 {
-	return XDP_TX;
+	return bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
 /* To an endpoint's workload, by its host-side interface. */

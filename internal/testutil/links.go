@@ -5,9 +5,11 @@ package testutil
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
@@ -16,12 +18,15 @@ import (
 	"github.com/mizar-go/mizar/internal/netns"
 )
 
-// Veth makes a pair of interfaces, down yet, one end in each namespace (which may be the same).
+// Veth makes a pair of interfaces, down yet, one end in each namespace (which may be the same). Their
+// numbers differ: the kernel takes a veth whose other end has its own number, in another namespace, for no
+// veth, and lets up to a second pass before it has it up.
 func Veth(t testing.TB, nsA *netns.Handle, nameA string, nsB *netns.Handle, nameB string) {
 	t.Helper()
 	In(t, nsA, func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = nameA
+		attrs.Index = 1<<24 + rand.IntN(1<<30)
 		err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: nameB, PeerNamespace: netlink.NsFd(nsB.FD())})
 		if err != nil {
 			return fmt.Errorf("add veth %s, %s: %w", nameA, nameB, err)
@@ -62,6 +67,18 @@ func Bridge(t testing.TB, ns *netns.Handle, name string, ports ...string) {
 func Up(t testing.TB, ns *netns.Handle, names ...string) {
 	t.Helper()
 	each(t, ns, "set up", names, netlink.LinkSetUp)
+}
+
+// Ready waits until the kernel has seen that an interface is up, and so is its other end: until then it
+// drops what is sent there, and IPv6 has no multicast routes. It sees to it in a work queue.
+func Ready(t testing.TB, ns *netns.Handle, name string) {
+	t.Helper()
+	Eventually(t, 5*time.Second, func() error {
+		if state := Link(t, ns, name).Attrs().OperState; state != netlink.OperUp {
+			return fmt.Errorf("%s is %s", name, state)
+		}
+		return nil
+	})
 }
 
 // Down sets interfaces down.

@@ -24,6 +24,8 @@ func pair(t *testing.T) (a, b *netns.Handle) {
 	Addr(t, b, "eth0", "192.0.2.2/24", "2001:db8::2/64", "fe80::2/64")
 	Up(t, a, "eth0")
 	Up(t, b, "eth0")
+	Ready(t, a, "eth0")
+	Ready(t, b, "eth0")
 	return a, b
 }
 
@@ -132,7 +134,9 @@ func TestPinger(t *testing.T) {
 	a, b := pair(t)
 	cfg := PingConfig{Dst: netip.MustParseAddr("192.0.2.2"), Interval: time.Millisecond, Timeout: 50 * time.Millisecond}
 	p, other := StartPing(t, a, cfg), StartPing(t, a, cfg)
-	require.Zero(t, Ping(t, a, netip.Addr{}, cfg.Dst, 3, 5*time.Second).Lost)
+	// For as long as it takes those for some more than this many.
+	some := PingConfig{Dst: cfg.Dst, Interval: 2 * cfg.Interval, Timeout: 5 * time.Second, Count: 5}
+	require.Zero(t, StartPing(t, a, some).Wait().Lost)
 	Sysctl(t, b, "net/ipv4/icmp_echo_ignore_all", "1")
 	require.Equal(t, 1, Ping(t, a, netip.Addr{}, cfg.Dst, 1, 50*time.Millisecond).Lost)
 	Sysctl(t, b, "net/ipv4/icmp_echo_ignore_all", "0")

@@ -27,7 +27,7 @@ func (h *Host) Plug(workload *Namespace, name string, addr netip.Prefix, mtu int
 		}
 	}()
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = name, mtu
+	attrs.Name, attrs.MTU, attrs.Index = name, mtu, farIndex()
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(workload.fd), uint32(mtu)
 	if err := h.netlink.LinkAdd(veth); err != nil {

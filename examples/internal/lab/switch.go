@@ -5,6 +5,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -73,6 +74,7 @@ func (s *Switch) Host(name string, addr netip.Prefix) (_ *Host, err error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = port
 	attrs.MasterIndex = br.Attrs().Index
+	attrs.Index = farIndex()
 	veth := netlink.NewVeth(attrs)
 	veth.PeerName, veth.PeerNamespace = Uplink, netlink.NsFd(ns.fd)
 	if err := s.ns.netlink.LinkAdd(veth); err != nil {
@@ -96,8 +98,12 @@ func (s *Switch) Host(name string, addr netip.Prefix) (_ *Host, err error) {
 	if err := ns.up(Uplink); err != nil {
 		return nil, err
 	}
-	return &Host{Namespace: ns, Addr: addr.Addr()}, s.ns.awaitUp(port)
+	return &Host{Namespace: ns, Addr: addr.Addr()}, errors.Join(s.ns.awaitUp(port), ns.awaitUp(Uplink))
 }
+
+// farIndex is a number for one end of a veth that the other end, in its namespace, will not have: for two
+// of one number the kernel takes up to a second to see that they are up.
+func farIndex() int { return 1<<24 + rand.IntN(1<<30) }
 
 // awaitUp waits until the kernel has noticed that an interface has a carrier. A port of a bridge forwards
 // from then on only.
