@@ -26,7 +26,7 @@ func Veth(t testing.TB, nsA *netns.Handle, nameA string, nsB *netns.Handle, name
 	In(t, nsA, func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = nameA
-		attrs.Index = 1<<24 + rand.IntN(1<<30)
+		attrs.Index = 1<<16 + rand.IntN(1<<23)
 		err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: nameB, PeerNamespace: netlink.NsFd(nsB.FD())})
 		if err != nil {
 			return fmt.Errorf("add veth %s, %s: %w", nameA, nameB, err)

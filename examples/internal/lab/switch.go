@@ -103,7 +103,7 @@ func (s *Switch) Host(name string, addr netip.Prefix) (_ *Host, err error) {
 
 // farIndex is a number for one end of a veth that the other end, in its namespace, will not have: for two
 // of one number the kernel takes up to a second to see that they are up.
-func farIndex() int { return 1<<24 + rand.IntN(1<<30) }
+func farIndex() int { return 1<<16 + rand.IntN(1<<23) }
 
 // awaitUp waits until the kernel has noticed that an interface has a carrier. A port of a bridge forwards
 // from then on only.
