@@ -86,6 +86,8 @@ vm-test: qemu ## test on another kernel: RUN_ON_KERNEL=command KERNEL=6.1
 	@[ -n "$(RUN_ON_KERNEL)" ] || { echo "vm-test takes RUN_ON_KERNEL: what runs a command in a VM" >&2; exit 1; }
 	mkdir -p $(TOOLS)
 	CGO_ENABLED=0 go test -p 1 -count=1 -timeout=60m -exec '$(RUN_ON_KERNEL) --timeout 3000 $(KERNEL) --' $(VM_PACKAGES)
+	CGO_ENABLED=0 go test -count=1 -timeout=60m -run KernelGenevePeer \
+		-exec '$(RUN_ON_KERNEL) --timeout 3000 $(KERNEL) --' ./dataplane
 	CGO_ENABLED=0 go build -o $(TOOLS)/quickstart ./examples/quickstart
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/quickstart
 
