@@ -23,11 +23,12 @@ func TestT1AnyBytes(t *testing.T) {
 		tunnel(t, bouncer4, host4, vni, rts(far4, 4, false), in), tunnel(t, far4, host4, vni, rts(far4, 4, true), in),
 		tunnel(t, far4, host4, vni, nil, arp(t, 1, macFar, broadcast, macFar, f4, make([]byte, 6), a4)),
 		tunnel(t, far6, host6, vni, nil, solicit(t, f6, a6, macA)),
-		tunnel(t, far4, host4, vni, nil, tagged(in, 0x8100, 5)),
+		tunnel(t, far4, host4, vni, nil, tagged(in, 0x8100, 5)), outerOptions(tunnel(t, far4, host4, vni, nil, in)),
+		tunnel(t, far6, host6, vni, nil, behindHeader(in6, 60)),
 	}
 	mine := [][]byte{inner(t, macA, macVirtual, a4, f4, 64), inner(t, macA, macVirtual, a6, b6, 64),
 		arp(t, 1, macA, broadcast, macA, a4, make([]byte, 6), f4), solicit(t, a6, f6, macA),
-		tagged(inner(t, macA, macVirtual, a4, b4, 64), 0x8100, 5)}
+		tagged(inner(t, macA, macVirtual, a4, b4, 64), 0x8100, 5), behindHeader(inner(t, macA, macVirtual, a6, b6, 64), 44)}
 	for i := range 6000 {
 		from, seed := -1, seeds[i%len(seeds)]
 		if i%3 == 0 {
@@ -41,18 +42,10 @@ func TestT1AnyBytes(t *testing.T) {
 		if rng.IntN(4) == 0 {
 			b = b[:max(34, rng.IntN(len(b)+1))]
 		}
-		for hook, p := range map[string][2]int{"xdp": {0, 0}, "tcx": {1, 0}} {
-			prog, ifindex := r.p.TransitXDP, r.droplet
+		for _, hook := range []string{"xdp", "tcx"} {
+			prog, ifindex := r.program(hook, from)
 			if hook == "tcx" && b[12] == 0x86 && b[13] == 0xdd && len(b) < 54 {
 				continue // a run makes no such skb
-			}
-			switch {
-			case p[0] == 0 && from >= 0:
-				prog, ifindex = r.p.AgentXDP, r.agents[0]
-			case p[0] == 1 && from >= 0:
-				prog, ifindex = r.p.AgentTCX, r.agents[0]
-			case p[0] == 1:
-				prog = r.p.TransitTCX
 			}
 			before := r.counters()
 			act, out := r.run(prog, ifindex, b)
@@ -118,22 +111,21 @@ func TestT5Identity(t *testing.T) {
 func TestT8NoLoop(t *testing.T) {
 	r := newRig(t)
 	in := inner(t, macFar, macVirtual, unknown4, f4, 9)
-	hops := byte(4)
-	b := tunnel(t, bouncer4, host4, vni, rts(bouncer4, hops, false), in)
-	for n := 0; ; n++ {
-		require.Less(t, n, 6, "goes round")
-		r.resetCounters()
-		act, out := r.run(r.p.TransitXDP, r.droplet, b)
-		if act == drop {
-			require.Equal(t, map[TableReason]uint64{TableReasonDROP_HOPS: 1}, r.counters())
-			require.Equal(t, 4, n)
-			return
+	for _, hook := range []string{"xdp", "tcx"} {
+		for hops := byte(4); ; hops-- {
+			r.resetCounters()
+			p, ifindex := r.program(hook, -1)
+			// The far host knows no better, and sends it on to us by a third, as it got it.
+			act, out := r.run(p, ifindex, tunnel(t, bouncer4, host4, vni, rts(bouncer4, hops, false), in))
+			if hops == 0 {
+				require.Equal(t, drop, act)
+				require.Equal(t, map[TableReason]uint64{TableReasonDROP_HOPS: 1}, r.counters())
+				break
+			}
+			require.Equal(t, transmit, act)
+			sent := gopacket.NewPacket(out, layers.LayerTypeEthernet, gopacket.Default)
+			require.Equal(t, hops-1, sent.Layer(layers.LayerTypeGeneve).(*layers.Geneve).Options[0].Data[0])
 		}
-		// The far host knows no better, and sends it on to us by a third, with one hop less again.
-		p := gopacket.NewPacket(out, layers.LayerTypeEthernet, gopacket.Default)
-		hops--
-		require.Equal(t, hops, p.Layer(layers.LayerTypeGeneve).(*layers.Geneve).Options[0].Data[0])
-		b = tunnel(t, bouncer4, host4, vni, rts(bouncer4, hops, false), in)
 	}
 }
 

@@ -47,14 +47,23 @@ func advert(t testing.TB, ethSource, to net.HardwareAddr, target, dst netip.Addr
 			Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptTargetAddress, Data: ethSource}}})
 }
 
-func TestNeighbours(t *testing.T) {
-	r := newRig(t)
+// neighbourPackets are ARP and neighbour discovery, of an endpoint and of a plain Geneve peer.
+func neighbourPackets(t testing.TB) []packetCase {
 	zero := make(net.HardwareAddr, 6)
 	zero4, zero6 := netip.IPv4Unspecified(), netip.IPv6Unspecified()
 	ask := arp(t, 1, macA, broadcast, macA, a4, zero, f4)
 	ns := solicit(t, a6, f6, macA)
+	local := netip.MustParseAddr("fe80::1")
+	options := func(b []byte, n int) []byte { // so many nonces more
+		c := append([]byte(nil), b...)
+		for range n {
+			c = append(c, 14, 1, 0, 0, 0, 0, 0, 0)
+		}
+		c[19] += byte(8 * n)
+		return c
+	}
 	ra := &layers.ICMPv6RouterAdvertisement{HopLimit: 64, RouterLifetime: 1800}
-	for _, c := range []packetCase{
+	return []packetCase{
 		{name: "arp", in: ask, reason: TableReasonREASON_ANSWER, out: arp(t, 2, macVirtual, macA, macVirtual, f4, macA, a4)},
 		{name: "arp for nobody", in: arp(t, 1, macA, broadcast, macA, a4, zero, elsewhere4), reason: TableReasonREASON_ANSWER,
 			out: arp(t, 2, macVirtual, macA, macVirtual, elsewhere4, macA, a4)},
@@ -65,6 +74,7 @@ func TestNeighbours(t *testing.T) {
 		{name: "arp sender mac", in: arp(t, 1, macA, broadcast, macB, a4, zero, f4), reason: TableReasonDROP_SPOOF_NEIGHBOUR},
 		{name: "arp ethernet source", in: arp(t, 1, macB, broadcast, macA, a4, zero, f4), reason: TableReasonDROP_SPOOF_MAC},
 		{name: "arp of another kind", in: mutate(ask, func(b []byte) { b[15] = 6 }), reason: TableReasonDROP_ARP},
+		{name: "arp for another protocol", in: mutate(ask, func(b []byte) { b[16] = 9 }), reason: TableReasonDROP_ARP},
 		{name: "arp operation", in: mutate(ask, func(b []byte) { b[21] = 3 }), reason: TableReasonDROP_ARP},
 		{name: "arp short", in: ask[:14+27], reason: TableReasonDROP_INNER_SHORT},
 		{name: "nd", in: ns, reason: TableReasonREASON_ANSWER, out: advert(t, macVirtual, macA, f6, a6, 0x60)},
@@ -78,6 +88,16 @@ func TestNeighbours(t *testing.T) {
 		{name: "nd option beyond", in: mutate(ns, func(b []byte) { b[14+40+24+1] = 9 }), reason: TableReasonDROP_SPOOF_NEIGHBOUR},
 		{name: "nd code", in: mutate(ns, func(b []byte) { b[14+41] = 1 }), reason: TableReasonDROP_NEIGHBOUR},
 		{name: "nd multicast target", in: mutate(ns, func(b []byte) { b[14+48] = 0xff }), reason: TableReasonDROP_NEIGHBOUR},
+		{name: "nd mapped target", in: mutate(ns, func(b []byte) { m := f4.As16(); copy(b[14+48:], m[:]) }), reason: TableReasonDROP_NEIGHBOUR},
+		{name: "nd ends in the target", in: mutate(ns, func(b []byte) { b[19] = 20 }), reason: TableReasonDROP_INNER_SHORT},
+		{name: "icmp without a type", in: mutate(ns, func(b []byte) { b[19], b[54] = 0, 128 }), reason: TableReasonDROP_INNER_SHORT},
+		{name: "nd long link address", in: mutate(append(ns[:len(ns):len(ns)], make([]byte, 8)...), func(b []byte) { b[19] += 8; b[79] = 2 }),
+			reason: TableReasonDROP_SPOOF_NEIGHBOUR},
+		{name: "nd options", in: options(ns, 3), reason: TableReasonREASON_ANSWER, out: advert(t, macVirtual, macA, f6, a6, 0x60)},
+		{name: "nd too many options", in: options(ns, 4), reason: TableReasonDROP_NEIGHBOUR},
+		{name: "nd from a link-local address", in: solicit(t, local, f6, macA), reason: TableReasonREASON_ANSWER,
+			out: advert(t, macVirtual, macA, f6, local, 0x60)},
+		{name: "nd for a link-local address", in: solicit(t, a6, local, macA), reason: TableReasonDROP_NEIGHBOUR_UNUSED},
 		{name: "na of another's", in: discovery(t, macA, a6, f6, 255, 136, &layers.ICMPv6NeighborAdvertisement{TargetAddress: b6.AsSlice()}), reason: TableReasonDROP_SPOOF_NEIGHBOUR},
 		{name: "na of its own", in: discovery(t, macA, a6, f6, 255, 136, &layers.ICMPv6NeighborAdvertisement{TargetAddress: a6.AsSlice()}), reason: TableReasonDROP_NEIGHBOUR_UNUSED},
 		{name: "ra", in: discovery(t, macA, a6, f6, 255, 134, ra), reason: TableReasonDROP_ROUTER_ADVERT},
@@ -96,11 +116,17 @@ func TestNeighbours(t *testing.T) {
 			reason: TableReasonDROP_NO_ENDPOINT},
 		{name: "arp reply from a peer", from: -1, in: tunnel(t, far4, host4, vni, nil, arp(t, 2, macFar, macA, macFar, f4, macA, a4)),
 			reason: TableReasonDROP_NEIGHBOUR_UNUSED},
+		{name: "arp bounced", from: -1, in: tunnel(t, far4, host4, vni, rts(far4, 4, false), arp(t, 1, macFar, broadcast, macFar, f4, zero, a4)),
+			reason: TableReasonDROP_NEIGHBOUR_UNUSED},
+		{name: "nd bounced", from: -1, in: tunnel(t, far4, host4, vni, rts(far4, 4, false), solicit(t, f6, a6, macA)),
+			reason: TableReasonDROP_NEIGHBOUR_UNUSED},
+		{name: "na from a peer", from: -1, reason: TableReasonDROP_NEIGHBOUR_UNUSED, in: tunnel(t, far4, host4, vni, nil,
+			discovery(t, macFar, f6, a6, 255, 136, &layers.ICMPv6NeighborAdvertisement{TargetAddress: a6.AsSlice()}))},
 		{name: "nd from a peer", from: -1, in: tunnel(t, far6, host6, vni, nil, solicit(t, f6, a6, macA)),
 			reason: TableReasonREASON_ANSWER, out: tunnel(t, host6, far6, vni, nil, advert(t, macA, macA, a6, f6, 0x60))},
 		{name: "ra from a peer", from: -1, in: tunnel(t, far4, host4, vni, nil, discovery(t, macFar, f6, a6, 255, 134, ra)),
 			reason: TableReasonDROP_ROUTER_ADVERT},
-	} {
-		r.check(c)
 	}
 }
+
+func TestNeighbours(t *testing.T) { newRig(t).table(neighbourPackets(t)) }

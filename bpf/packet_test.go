@@ -12,6 +12,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mizar-go/mizar/internal/packet"
 )
 
 // frame serializes layers, with lengths and checksums computed.
@@ -81,22 +83,25 @@ func mutate(b []byte, f func([]byte)) []byte {
 	return c
 }
 
-// normal leaves out what the hooks may do differently: the outer MACs, which tcx leaves to the kernel,
-// and the outer source port, which is the flow's hash.
-func normal(t *testing.T, b []byte) []byte {
+// normal leaves out what the hooks may do differently: the outer MACs, which tcx leaves to the kernel, and
+// of what an endpoint sent the outer source port, which is the flow's hash.
+func normal(t *testing.T, c packetCase, b []byte) []byte {
 	p := gopacket.NewPacket(b, layers.LayerTypeEthernet, gopacket.NoCopy)
 	udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
 	if !ok || udp.DstPort != port {
 		return b
 	}
 	require.GreaterOrEqual(t, int(udp.SrcPort), 49152)
-	c := append([]byte(nil), b...)
-	copy(c, make([]byte, 12))
-	at := 14 + len(p.NetworkLayer().LayerContents())
-	c[at], c[at+1] = 0, 0
-	return c
+	b = append([]byte(nil), b...)
+	copy(b, make([]byte, 12))
+	if c.from >= 0 {
+		at := 14 + len(p.NetworkLayer().LayerContents())
+		b[at], b[at+1] = 0, 0
+	}
+	return b
 }
 
+// packetCase is one packet, and what has to become of it in XDP and in tcx.
 type packetCase struct {
 	name    string
 	from    int // -1: the droplet, else an endpoint
@@ -106,16 +111,36 @@ type packetCase struct {
 	action  action // by default drop for drops, transmit for the rest
 	out     []byte // nil: not looked at
 	only    string // of a hook
+	how     how
+}
+
+// hooks are those that see the packet.
+func (c *packetCase) hooks() []string {
+	if c.only != "" {
+		return []string{c.only}
+	}
+	return []string{"xdp", "tcx"}
+}
+
+// program is what sees the packet at a hook, and the interface that it comes in by.
+func (r *rig) program(hook string, from int) (*ebpf.Program, int) {
+	switch {
+	case from >= 0 && hook == "xdp":
+		return r.p.AgentXDP, r.agents[from]
+	case from >= 0:
+		return r.p.AgentTCX, r.agents[from]
+	case hook == "xdp":
+		return r.p.TransitXDP, r.droplet
+	}
+	return r.p.TransitTCX, r.droplet
 }
 
 func (r *rig) check(c packetCase) {
-	for _, hook := range []string{"xdp", "tcx"} {
-		if c.only != "" && c.only != hook {
-			continue
-		}
-		prog := map[string][2]*ebpf.Program{
-			"xdp": {r.p.TransitXDP, r.p.AgentXDP}, "tcx": {r.p.TransitTCX, r.p.AgentTCX}}[hook]
-		r.t.Run(hook+"/"+c.name, func(t *testing.T) {
+	if !c.how.possible() {
+		return
+	}
+	for _, hook := range c.hooks() {
+		r.t.(*testing.T).Run(hook+"/"+c.name, func(t *testing.T) {
 			was := r.t
 			r.t = t
 			defer func() { r.t = was }()
@@ -123,12 +148,10 @@ func (r *rig) check(c packetCase) {
 			if c.prepare != nil {
 				c.prepare(r)
 			}
-			ifindex, p := r.droplet, prog[0]
-			if c.from >= 0 {
-				ifindex, p = r.agents[c.from], prog[1]
-			}
-			act, out := r.run(p, ifindex, c.in)
+			p, ifindex := r.program(hook, c.from)
+			act, out := r.runAs(p, ifindex, c.in, c.how)
 			require.Equal(t, map[TableReason]uint64{c.reason: 1}, r.counters())
+			require.Equal(t, len(c.in), int(r.counted(c.reason).Bytes))
 			want := c.action
 			switch {
 			case want != "":
@@ -138,11 +161,40 @@ func (r *rig) check(c packetCase) {
 				want = transmit
 			}
 			require.Equal(t, want, act)
+			if act == transmit {
+				sound(t, c.in, out)
+			}
 			if c.out != nil {
-				require.Equal(t, fmt.Sprintf("%x", normal(t, c.out)), fmt.Sprintf("%x", normal(t, out)))
+				require.Equal(t, fmt.Sprintf("%x", normal(t, c, c.out)), fmt.Sprintf("%x", normal(t, c, out)))
 			}
 		})
 	}
+}
+
+// table checks packets one by one, each against the tables as they were at first.
+func (r *rig) table(cases []packetCase) {
+	for _, c := range cases {
+		prepare := c.prepare
+		c.prepare = func(r *rig) {
+			r.fill()
+			require.NoError(r.t, r.p.WireTransit())
+			if prepare != nil {
+				prepare(r)
+			}
+		}
+		r.check(c)
+	}
+}
+
+// sound: an independent decoder finds every length and checksum right, if it did in what came in.
+func sound(t *testing.T, in, out []byte) {
+	t.Helper()
+	if d, err := packet.Decode(in); err != nil || d.Verify() != nil {
+		return
+	}
+	d, err := packet.Decode(out)
+	require.NoError(t, err, "%x", out)
+	require.NoError(t, d.Verify(), "%x", out)
 }
 
 // delivered is a frame as an endpoint gets it.
@@ -153,173 +205,4 @@ func delivered(b []byte, to net.HardwareAddr) []byte {
 // sent is a frame as it travels inside a tunnel packet from an endpoint's host.
 func sent(b []byte) []byte {
 	return mutate(b, func(b []byte) { copy(b, macVirtual); copy(b[6:], macA) })
-}
-
-func TestPacketsForwarded(t *testing.T) {
-	r := newRig(t)
-	type family struct {
-		name                          string
-		a, b, far, unknown, elsewhere netip.Addr
-		host, farHost, bouncer        netip.Addr
-	}
-	for _, in := range []family{{name: "4", a: a4, b: b4, far: f4, unknown: unknown4, elsewhere: elsewhere4},
-		{name: "6", a: a6, b: b6, far: f6, unknown: unknown6, elsewhere: elsewhere6}} {
-		local := inner(t, macA, macVirtual, in.a, in.b, 100)
-		r.check(packetCase{name: "agent local " + in.name, from: 0, in: local,
-			reason: TableReasonREASON_DELIVER_LOCAL, out: delivered(local, macB)})
-		for _, o := range []family{{name: "4", host: host4, farHost: far4, bouncer: bouncer4},
-			{name: "6", host: host6, farHost: far6, bouncer: bouncer6}} {
-			set := uint32(1)
-			if o.name == "6" {
-				set = 2
-			}
-			name := in.name + " in " + o.name
-			pair := func(r *rig) {
-				r.endpoint(vni, in.far, TableEndpoint{Host: address(o.farHost)})
-				for _, p := range []string{"203.0.113.0/24", "2001:db8:7::/64"} {
-					r.network(vni, p, TableNetwork{Kind: TableNetworkKindNETWORK_BOUNCERS, Set: set})
-				}
-			}
-			direct := inner(t, macA, macVirtual, in.a, in.far, 100)
-			r.check(packetCase{name: "agent direct " + name, in: direct, prepare: pair,
-				reason: TableReasonREASON_SEND_DIRECT, out: tunnel(t, o.host, o.farHost, vni, nil, sent(direct))})
-			first := inner(t, macA, macVirtual, in.a, in.unknown, 100)
-			r.check(packetCase{name: "agent bouncer " + name, in: first, prepare: pair,
-				reason: TableReasonREASON_SEND_BOUNCER,
-				out:    tunnel(t, o.host, o.bouncer, vni, rts(o.host, 4, false), sent(first))})
-			arrived := inner(t, macFar, macVirtual, in.far, in.a, 100)
-			r.check(packetCase{name: "deliver " + name, from: -1, prepare: pair, reason: TableReasonREASON_DELIVER,
-				in: tunnel(t, o.farHost, o.host, vni, nil, arrived), out: delivered(arrived, macA)})
-			gone := inner(t, macFar, macVirtual, in.far, in.unknown, 100)
-			r.check(packetCase{name: "return " + name, from: -1, prepare: pair, reason: TableReasonREASON_RETURN,
-				in:  tunnel(t, o.farHost, o.host, vni, nil, gone),
-				out: tunnel(t, o.host, o.farHost, vni, rts(o.host, 4, true), gone)})
-			back := inner(t, macA, macVirtual, in.a, in.unknown, 100)
-			r.check(packetCase{name: "reroute " + name, from: -1, prepare: pair, reason: TableReasonREASON_REROUTE,
-				in:  tunnel(t, o.farHost, o.host, vni, rts(o.farHost, 4, true), back),
-				out: tunnel(t, o.host, o.bouncer, vni, rts(o.host, 4, false), back)})
-			bounced := inner(t, macFar, macVirtual, in.unknown, in.far, 100)
-			r.check(packetCase{name: "bounce " + name, from: -1, prepare: pair, reason: TableReasonREASON_BOUNCE,
-				in:  tunnel(t, o.bouncer, o.host, vni, rts(o.bouncer, 4, false), bounced),
-				out: tunnel(t, o.host, o.farHost, vni, rts(o.bouncer, 3, false), bounced)})
-		}
-		away := inner(t, macFar, macVirtual, in.far, in.elsewhere, 100)
-		r.check(packetCase{name: "divide vpc " + in.name, from: -1, reason: TableReasonREASON_DIVIDE_VPC,
-			in:  tunnel(t, far4, host4, vni, rts(far4, 4, false), away),
-			out: tunnel(t, host4, divider4, vni, rts(far4, 3, false), away)})
-	}
-}
-
-func TestPacketsDropped(t *testing.T) {
-	r := newRig(t)
-	ok := inner(t, macA, macVirtual, a4, f4, 100)
-	ok6 := inner(t, macA, macVirtual, a6, f6, 100)
-	in := inner(t, macFar, macVirtual, f4, a4, 100)
-	in6 := inner(t, macFar, macVirtual, f6, a6, 100)
-	tun := tunnel(t, far4, host4, vni, nil, in)
-	tun6 := tunnel(t, far6, host6, vni, nil, in6)
-	opt := tunnel(t, bouncer4, host4, vni, rts(far4, 4, false), in)
-	const geneve = 14 + 20 + 8
-	set := func(off int, v byte) func([]byte) { return func(b []byte) { b[off] = v } }
-	ones := []packetCase{
-		{name: "outer short", in: tun[:geneve+4], reason: TableReasonDROP_OUTER_LENGTH},
-		{name: "outer total length", in: mutate(tun, set(16, 0xff)), reason: TableReasonDROP_OUTER_LENGTH},
-		{name: "outer udp length", in: mutate(tun, set(14+20+4, 0xff)), reason: TableReasonDROP_OUTER_LENGTH},
-		{name: "outer udp too short", in: mutate(tun, func(b []byte) { b[38], b[39] = 0, 7 }), reason: TableReasonDROP_OUTER_LENGTH},
-		{name: "outer ends in geneve", in: mutate(tun, func(b []byte) { b[38], b[39] = 0, 15 }), reason: TableReasonDROP_OUTER_SHORT},
-		{name: "outer fragment", in: mutate(tun, set(20, 0x20)), reason: TableReasonDROP_OUTER_FRAGMENT},
-		{name: "outer source own", in: tunnel(t, host4, host4, vni, nil, in), reason: TableReasonDROP_OUTER_SOURCE},
-		{name: "outer source multicast", in: tunnel(t, netip.MustParseAddr("224.0.0.9"), host4, vni, nil, in), reason: TableReasonDROP_OUTER_SOURCE},
-		{name: "no peer", in: tunnel(t, stranger4, host4, vni, nil, in), reason: TableReasonDROP_PEER},
-		{name: "version", in: mutate(tun, set(geneve, 0x40)), reason: TableReasonDROP_GENEVE_VERSION},
-		{name: "control", in: mutate(tun, set(geneve+1, 0x80)), reason: TableReasonDROP_GENEVE_CONTROL},
-		{name: "protocol", in: mutate(tun, set(geneve+2, 0x08)), reason: TableReasonDROP_GENEVE_PROTOCOL},
-		{name: "options beyond", in: mutate(tun, set(geneve, 0x3f)), reason: TableReasonDROP_OUTER_SHORT},
-		{name: "option length", in: mutate(opt, set(geneve+8+3, 0x1f)), reason: TableReasonDROP_OPTION_LENGTH},
-		{name: "option critical", in: mutate(opt, set(geneve+8+2, 0xee)), reason: TableReasonDROP_OPTION_CRITICAL},
-		{name: "option critical of others", in: mutate(opt, func(b []byte) { b[geneve+8], b[geneve+10] = 1, 0x81 }), reason: TableReasonDROP_OPTION_CRITICAL},
-		{name: "rts hops", in: mutate(opt, set(geneve+8+4, 5)), reason: TableReasonDROP_OPTION_RTS},
-		{name: "rts bad host", in: tunnel(t, far4, host4, vni, rts(netip.MustParseAddr("0.0.0.0"), 4, false), in), reason: TableReasonDROP_OPTION_RTS},
-		{name: "rts twice", in: tunnel(t, far4, host4, vni, append(rts(far4, 4, false), rts(far4, 4, false)...), in), reason: TableReasonDROP_OPTION_RTS},
-		{name: "rts size", in: tunnel(t, far4, host4, vni, []byte{class >> 8, class & 0xff, 1, 1, 0, 0, 0, 0}, in), reason: TableReasonDROP_OPTION_RTS},
-		{name: "ecn", in: mutate(tun, func(b []byte) { b[15] = 3 }), reason: TableReasonDROP_ECN},
-		{name: "inner empty", in: tunnel(t, far4, host4, vni, nil, in[:10]), reason: TableReasonDROP_INNER_SHORT},
-		{name: "inner ends in ipv4", in: tunnel(t, far4, host4, vni, nil, in[:14+19]), reason: TableReasonDROP_INNER_SHORT},
-		{name: "inner ends in ipv6", in: tunnel(t, far4, host4, vni, nil, in6[:14+39]), reason: TableReasonDROP_INNER_SHORT},
-		{name: "inner ethertype", in: tunnel(t, far4, host4, vni, nil, mutate(in, set(12, 0x88))), reason: TableReasonDROP_INNER_ETHERTYPE},
-		{name: "inner version", in: tunnel(t, far4, host4, vni, nil, mutate(in, set(14, 0x55))), reason: TableReasonDROP_INNER_IPV4},
-		{name: "inner ihl", in: tunnel(t, far4, host4, vni, nil, mutate(in, set(14, 0x44))), reason: TableReasonDROP_INNER_IPV4},
-		{name: "inner ihl beyond", in: tunnel(t, far4, host4, vni, nil, mutate(in, func(b []byte) { b[14], b[16], b[17] = 0x4f, 0, 40 })), reason: TableReasonDROP_INNER_IPV4},
-		{name: "inner total", in: tunnel(t, far4, host4, vni, nil, mutate(in, set(16, 9))), reason: TableReasonDROP_INNER_IPV4},
-		{name: "inner v6 version", in: tunnel(t, far4, host4, vni, nil, mutate(in6, set(14, 0x50))), reason: TableReasonDROP_INNER_IPV6},
-		{name: "inner v6 length", in: tunnel(t, far4, host4, vni, nil, mutate(in6, set(18, 9))), reason: TableReasonDROP_INNER_IPV6},
-		{name: "inner mapped", in: tunnel(t, far4, host4, vni, nil, mutate(in6, func(b []byte) {
-			m := netip.AddrFrom16(a4.As16()).As16()
-			copy(b[14+24:], m[:])
-		})), reason: TableReasonDROP_INNER_MAPPED},
-		{name: "inner extension", in: tunnel(t, far4, host4, vni, nil, mutate(in6, func(b []byte) { b[14+6], b[54], b[55] = 0, 17, 0xff })), reason: TableReasonDROP_INNER_EXTENSION},
-		{name: "inner extensions", in: tunnel(t, far4, host4, vni, nil, mutate(in6, func(b []byte) {
-			b[14+6] = 60
-			for i := range 12 {
-				b[54+i*8], b[55+i*8] = 60, 0
-			}
-		})), reason: TableReasonDROP_INNER_EXTENSION},
-		{name: "inner source bad", in: tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, netip.MustParseAddr("127.0.0.1"), a4, 9)), reason: TableReasonDROP_INNER_ADDRESS},
-		{name: "inner multicast", in: tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, f4, netip.MustParseAddr("224.0.0.1"), 9)), reason: TableReasonDROP_MULTICAST},
-		{name: "source elsewhere", in: tunnel(t, bouncer4, host4, vni, nil, in), reason: TableReasonDROP_SOURCE_HOST},
-		{name: "source is here", in: tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, b4, a4, 9)), reason: TableReasonDROP_SOURCE_HOST},
-		{name: "no vpc", in: tunnel(t, far4, host4, 99, rts(far4, 4, false), in), reason: TableReasonDROP_NO_VPC},
-		{name: "hops", in: tunnel(t, bouncer4, host4, vni, rts(bouncer4, 0, false), inner(t, macFar, macVirtual, unknown4, f4, 9)), reason: TableReasonDROP_HOPS},
-		{name: "loop", in: tunnel(t, far4, host4, vni, rts(far4, 4, false), inner(t, macFar, macVirtual, unknown4, f4, 9)), reason: TableReasonDROP_LOOP},
-		{name: "black hole", in: tunnel(t, far4, host4, vni, rts(far4, 4, false), inner(t, macFar, macVirtual, f4, hole4, 9)), reason: TableReasonDROP_BLACKHOLE},
-		{name: "return not ours", in: tunnel(t, far4, host4, vni, rts(far4, 4, true), inner(t, macA, macVirtual, unknown4, f4, 9)), reason: TableReasonDROP_RETURN},
-		{name: "return by another", in: tunnel(t, bouncer4, host4, vni, rts(far4, 4, true), inner(t, macA, macVirtual, a4, unknown4, 9)), reason: TableReasonDROP_RETURN},
-		{name: "v6 outer length", in: mutate(tun6, set(18, 9)), reason: TableReasonDROP_OUTER_LENGTH},
-		{name: "no set", prepare: func(r *rig) { require.NoError(r.t, r.tables.Sets.Delete(uint32(3))) },
-			in: tunnel(t, far4, host4, vni, rts(far4, 4, false), inner(t, macFar, macVirtual, f4, elsewhere4, 9)), reason: TableReasonDROP_SET},
-	}
-	for _, c := range ones {
-		c.from = -1
-		if c.prepare != nil {
-			f := c.prepare
-			c.prepare = func(r *rig) {
-				r.set(3, 0, divider4)
-				f(r)
-			}
-		}
-		r.check(c)
-	}
-	r.set(3, 0, divider4)
-	for _, c := range []packetCase{
-		{name: "mac", in: mutate(ok, set(11, 9)), reason: TableReasonDROP_SPOOF_MAC},
-		{name: "address", in: inner(t, macA, macVirtual, b4, f4, 9), reason: TableReasonDROP_SPOOF_ADDRESS},
-		{name: "address 6", in: inner(t, macA, macVirtual, b6, f6, 9), reason: TableReasonDROP_SPOOF_ADDRESS},
-		{name: "broadcast", in: mutate(ok, func(b []byte) { copy(b, []byte{255, 255, 255, 255, 255, 255}) }), reason: TableReasonDROP_MULTICAST},
-		{name: "multicast 6", in: inner(t, macA, macVirtual, a6, netip.MustParseAddr("ff02::1"), 9), reason: TableReasonDROP_MULTICAST},
-		{name: "llc", in: mutate(ok, func(b []byte) { b[12], b[13] = 0, 50 }), reason: TableReasonDROP_INNER_ETHERTYPE},
-		{name: "black hole", in: inner(t, macA, macVirtual, a4, hole4, 9), reason: TableReasonDROP_BLACKHOLE},
-		{name: "short", only: "xdp" /* a run makes no such skb */, in: ok[:20], reason: TableReasonDROP_INNER_SHORT},
-		{name: "kind", in: ok, reason: TableReasonDROP_KIND, prepare: func(r *rig) {
-			r.put(r.tables.Endpoints, TableEndpointKey{Vni: vni, Addr: address(f4)}, TableEndpoint{Kind: 99})
-		}},
-		{name: "no route", in: ok6, reason: TableReasonDROP_NO_ROUTE, prepare: func(r *rig) {
-			r.endpoint(vni, f6, TableEndpoint{Host: address(netip.MustParseAddr("2001:db8:ffff::1"))})
-		}},
-		{name: "loop", in: ok, reason: TableReasonDROP_LOOP, prepare: func(r *rig) {
-			r.endpoint(vni, f4, TableEndpoint{Host: address(host4)})
-		}},
-		{name: "tenant", in: ok, reason: TableReasonDROP_TENANT, prepare: func(r *rig) {
-			r.endpoint(vni, f4, TableEndpoint{Ifindex: uint32(r.agents[2])})
-		}},
-	} {
-		r.check(c)
-	}
-}
-
-func TestPacketsPassed(t *testing.T) {
-	r := newRig(t)
-	r.check(packetCase{name: "another port", from: -1, action: pass, reason: TableReasonREASON_PASS, only: "xdp",
-		in: mutate(tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, f4, a4, 9)), func(b []byte) { b[37]++ })})
-	r.check(packetCase{name: "another host", from: -1, action: pass, reason: TableReasonREASON_PASS, only: "xdp",
-		in: tunnel(t, far4, bouncer4, vni, nil, inner(t, macFar, macVirtual, f4, a4, 9))})
 }

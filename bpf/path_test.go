@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,7 @@ func TestT12PathMTU(t *testing.T) {
 	router4, router6 := netip.MustParseAddr("192.0.2.250"), netip.MustParseAddr("2001:db8:1::fa")
 	fresh := func() {
 		for _, h := range []netip.Addr{far4, far6, stranger4} {
-			r.put(r.tables.Paths, address(h), TablePath{Refreshed: 1})
+			r.put(r.tables.Paths, address(h), TablePath{Refreshed: 1, Host: address(h)})
 		}
 	}
 	for _, c := range []struct {
@@ -60,7 +61,15 @@ func TestT12PathMTU(t *testing.T) {
 		{"quotes a low source port", icmpTooBig(t, router4, host4, 1400, mutate(ours4, func(b []byte) { b[34] = 1 })), far4, 0},
 		{"quotes TCP", icmpTooBig(t, router4, host4, 1400, mutate(ours4, func(b []byte) { b[23] = 6 })), far4, 0},
 		{"to another", icmpTooBig(t, router4, bouncer4, 1400, ours4), far4, 0},
+		{"to another 6", icmpTooBig(t, router6, bouncer6, 1400, ours6), far6, 0},
+		{"quotes another's packet 6", icmpTooBig(t, router6, host6, 1400, mutate(ours6, func(b []byte) { b[14+23] = 99 })), far6, 0},
 		{"of no peer", icmpTooBig(t, router4, host4, 1400, tunnel(t, host4, stranger4, vni, nil, inner(t, macA, macVirtual, a4, f4, 100))), stranger4, 0},
+		{"mapped addresses", mutate(icmpTooBig(t, router6, host6, 1400, ours6), func(b []byte) {
+			for off, a := range map[int]netip.Addr{14 + 24: host4, 62 + 8: host4, 62 + 24: far4} {
+				v4 := a.As16()
+				copy(b[off:], v4[:])
+			}
+		}), far4, 0},
 		{"another kind", mutate(icmpTooBig(t, router4, host4, 1400, ours4), func(b []byte) { b[35] = 1 }), far4, 0},
 	} {
 		for _, p := range []string{"xdp", "tcx"} {
@@ -80,6 +89,33 @@ func TestT12PathMTU(t *testing.T) {
 			})
 		}
 	}
+}
+
+// T12: a path gets narrower by what is told, and wider only with time.
+func TestT12PathAges(t *testing.T) {
+	r := newRig(t)
+	in := icmpTooBig(t, netip.MustParseAddr("192.0.2.250"), host4, 1400, tunnel(t, host4, far4, vni, nil, inner(t, macA, macVirtual, a4, f4, 100)))
+	for _, c := range []struct {
+		was  TablePath
+		want uint32
+	}{
+		{TablePath{Refreshed: 1, Host: address(far4), Mtu: 1300, Expires: 1 << 62}, 1300},
+		{TablePath{Refreshed: 1, Host: address(far4), Mtu: 1450, Expires: 1 << 62}, 1400},
+		{TablePath{Refreshed: 1, Host: address(far4), Mtu: 1300, Expires: 1}, 1400},
+	} {
+		for _, hook := range []string{"xdp", "tcx"} {
+			r.put(r.tables.Paths, address(far4), c.was)
+			p, ifindex := r.program(hook, -1)
+			r.run(p, ifindex, in)
+			got := r.path(far4)
+			require.Equal(t, c.want, got.Mtu, "%s: %+v", hook, c.was)
+			require.Equal(t, c.was.Refreshed, got.Refreshed)
+		}
+	}
+	// A host that nothing was sent to has no path to change.
+	r.remove(r.tables.Paths, address(far4))
+	r.run(r.p.TransitXDP, r.droplet, in)
+	require.ErrorIs(t, r.tables.Paths.Lookup(address(far4), &TablePath{}), ebpf.ErrKeyNotExist)
 }
 
 func TestTooBig(t *testing.T) {
@@ -139,12 +175,16 @@ func TestTooBig(t *testing.T) {
 			})
 		}
 	}
+	// What follows the IP packet in a frame takes room as well.
+	ok := inner(t, macA, macVirtual, a4, f4, 100)
+	r.check(packetCase{name: "padded", in: append(append([]byte(nil), ok...), make([]byte, 10)...), reason: TableReasonREASON_SEND_DIRECT})
+	r.check(packetCase{name: "padded beyond the path", in: append(append([]byte(nil), ok...), make([]byte, mtu)...), reason: TableReasonREASON_TOO_BIG_REPLY})
 	// A learned path counts, until it expires.
 	r.check(packetCase{name: "path", in: fits, reason: TableReasonREASON_TOO_BIG_REPLY, prepare: func(r *rig) {
-		r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Mtu: 1400, Expires: 1 << 62})
+		r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Host: address(far4), Mtu: 1400, Expires: 1 << 62})
 	}})
 	r.check(packetCase{name: "path expired", in: fits, reason: TableReasonREASON_SEND_DIRECT, prepare: func(r *rig) {
-		r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Mtu: 1400, Expires: 1})
+		r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Host: address(far4), Mtu: 1400, Expires: 1})
 	}})
 	big := inner(t, macFar, macVirtual, f4, a4, 1400)
 	r.check(packetCase{name: "bigger than the endpoint takes", from: -1, in: tunnel(t, far4, host4, vni, nil, big),

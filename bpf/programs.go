@@ -217,8 +217,11 @@ func LoadPinnedPrograms(dir string) (_ *Programs, err error) {
 }
 
 func pinned(what string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("open %s: %w", what, err)
+	case errors.Is(err, fs.ErrPermission):
+		return explain("open "+what, err)
 	}
 	return fmt.Errorf("open %s: %w: %w", what, ErrABI, err)
 }

@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -14,12 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // A rig is one host in a namespace of its own: a droplet, two endpoints of VPC 7, one of VPC 8 with the
 // same address, hosts around that the kernel has neighbours for, and all programs loaded.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	ns      netns.NsHandle
 	tables  *Tables
 	p       *Programs
@@ -62,7 +64,7 @@ var (
 )
 
 // needRoot skips where nobody promised root.
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
@@ -88,13 +90,16 @@ func prefixBits(p netip.Prefix) uint32 {
 	return uint32(p.Bits())
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig { return newRigFor(t, 100) }
+
+// newRigFor has room for so many endpoints.
+func newRigFor(t testing.TB, endpoints uint32) *rig {
 	needRoot(t)
 	r := &rig{t: t}
 	r.enter(func() (err error) { r.ns, err = netns.New(); return })
 	t.Cleanup(func() { r.ns.Close() })
 	var err error
-	r.tables, err = NewTables(Limits{Endpoints: 100, Directs: 4096, Paths: 4096, Traffic: 16})
+	r.tables, err = NewTables(Limits{Endpoints: endpoints, Directs: 4096, Paths: 4096, Traffic: 16})
 	require.NoError(t, err)
 	t.Cleanup(func() { r.tables.Close() })
 	r.p, err = LoadPrograms(r.tables)
@@ -238,20 +243,27 @@ func (r *rig) fill() {
 	r.peer("192.0.2.0/26") // without the stranger
 	r.peer("2001:db8:1::/64")
 	for _, h := range append(underlayHosts4, underlayHosts6...) {
-		r.put(t.Paths, address(h), TablePath{Refreshed: 1})
+		r.put(t.Paths, address(h), TablePath{Refreshed: 1, Host: address(h)})
 	}
+}
+
+// counted is the count of one reason, summed over CPUs.
+func (r *rig) counted(reason TableReason) (sum TableCounter) {
+	var c []TableCounter
+	require.NoError(r.t, r.tables.Counters.Lookup(uint32(reason), &c))
+	for _, one := range c {
+		sum.Packets += one.Packets
+		sum.Bytes += one.Bytes
+	}
+	return sum
 }
 
 // counters are the counts by reason, summed over CPUs.
 func (r *rig) counters() map[TableReason]uint64 {
 	got := make(map[TableReason]uint64)
-	for i := range uint32(TableReasonREASON_MAX) {
-		var c []TableCounter
-		require.NoError(r.t, r.tables.Counters.Lookup(i, &c))
-		for _, one := range c {
-			if one.Packets != 0 {
-				got[TableReason(i)] += one.Packets
-			}
+	for i := range TableReasonREASON_MAX {
+		if n := r.counted(i).Packets; n != 0 {
+			got[i] = n
 		}
 	}
 	return got
@@ -273,17 +285,49 @@ const (
 	transmit action = "transmit" // redirected, or back out of the interface
 )
 
+// how a packet lies in memory, where not plainly.
+type how struct {
+	linear  int // XDP: so many bytes in the first buffer, the rest in others (a run can do that since 6.18)
+	meta    int // XDP: so many bytes of metadata (more than 32 since 6.9)
+	segment int // tcx: a GSO packet with so much payload in a segment, of no protocol
+}
+
+// possible tells whether the kernel can run programs so.
+func (h how) possible() bool {
+	var u unix.Utsname
+	var major, minor int
+	if err := unix.Uname(&u); err != nil {
+		return true
+	}
+	if n, _ := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); n != 2 {
+		return true
+	}
+	since := func(minor6 int) bool { return major > 6 || major == 6 && minor >= minor6 }
+	return (h.linear == 0 || since(18)) && (h.meta <= 32 || since(9))
+}
+
 // run gives the frame to a program as it comes in by an interface.
 func (r *rig) run(p *ebpf.Program, ifindex int, frame []byte) (action, []byte) {
 	r.t.Helper()
-	out := make([]byte, len(frame)+512)
+	return r.runAs(p, ifindex, frame, how{})
+}
+
+func (r *rig) runAs(p *ebpf.Program, ifindex int, frame []byte, h how) (action, []byte) {
+	r.t.Helper()
+	out := make([]byte, len(frame)+h.meta+512)
 	opts := &ebpf.RunOptions{Data: frame, DataOut: out}
 	if p.Type() == ebpf.XDP {
-		opts.Context = &struct{ data, dataEnd, meta, ingress, queue, egress uint32 }{
-			dataEnd: uint32(len(frame)), ingress: uint32(ifindex)}
+		opts.Data = append(make([]byte, h.meta), frame...)
+		md := &struct{ data, dataEnd, meta, ingress, queue, egress uint32 }{
+			data: uint32(h.meta), dataEnd: uint32(len(opts.Data)), ingress: uint32(ifindex)}
+		if h.linear != 0 {
+			md.dataEnd = uint32(h.meta + h.linear)
+		}
+		opts.Context = md
 	} else {
-		var skb [192]byte // struct __sk_buff; ifindex is its eleventh word
+		var skb [192]byte // struct __sk_buff; ifindex is its eleventh word, gso_size its 45th
 		binary.NativeEndian.PutUint32(skb[10*4:], uint32(ifindex))
+		binary.NativeEndian.PutUint32(skb[44*4:], uint32(h.segment))
 		opts.Context = &skb
 	}
 	var ret uint32

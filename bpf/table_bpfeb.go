@@ -72,6 +72,7 @@ type TableDropletFlags uint32
 
 const (
 	TableDropletFlagsDROPLET_XDP TableDropletFlags = 1
+	TableDropletFlagsDROPLET_TX  TableDropletFlags = 2
 )
 
 type TableEndpoint struct {
@@ -167,8 +168,25 @@ type TablePath struct {
 	_         structs.HostLayout
 	Expires   uint64
 	Refreshed uint64
-	Mtu       uint32
-	Pad       uint32
+	Looked    uint64
+	Host      TableAddress
+	Hop       struct {
+		_       structs.HostLayout
+		Source  TableAddress
+		Via     TableAddress
+		Ifindex uint32
+		Traffic uint32
+		Mtu     uint32
+		Dmac    [6]uint8
+		Smac    [6]uint8
+		V6      uint8
+		ViaV6   uint8
+		Tx      uint8
+		Kernel  uint8
+	}
+	Mtu uint32
+	Pad uint32
+	_   [4]byte
 }
 
 type TablePeer struct {
@@ -203,8 +221,8 @@ const (
 	TableReasonREASON_TOO_BIG_REPLY  TableReason = 13
 	TableReasonREASON_RESOLVE        TableReason = 14
 	TableReasonREASON_TO_TCX         TableReason = 15
-	TableReasonREASON_DROP_FIRST     TableReason = 16
 	TableReasonDROP_OUTER_SHORT      TableReason = 16
+	TableReasonREASON_DROP_FIRST     TableReason = 16
 	TableReasonDROP_OUTER_LENGTH     TableReason = 17
 	TableReasonDROP_OUTER_FRAGMENT   TableReason = 18
 	TableReasonDROP_OUTER_SOURCE     TableReason = 19

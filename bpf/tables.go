@@ -5,7 +5,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
@@ -128,10 +127,7 @@ func LoadPinnedTables(dir string) (_ *Tables, err error) {
 	for _, s := range t.slots() {
 		path := filepath.Join(dir, s.name)
 		if *s.m, err = ebpf.LoadPinnedMap(path, nil); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil, fmt.Errorf("open table %s: %w", path, err)
-			}
-			return nil, fmt.Errorf("open table %s: %w: %w", path, ErrABI, err)
+			return nil, pinned("table "+path, err)
 		}
 		if err := fits(specs[s.name], *s.m, s.size != nil); err != nil {
 			return nil, fmt.Errorf("open table %s: %w", path, err)

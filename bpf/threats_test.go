@@ -36,11 +36,18 @@ func TestT2InnerEtherType(t *testing.T) {
 // T3: a later fragment has no ports, and the first one is not told apart by its own: all take one way.
 func TestT3FragmentsHaveNoPorts(t *testing.T) {
 	r := newRig(t)
+	for _, hook := range []string{"xdp", "tcx"} {
+		t.Run(hook, func(t *testing.T) { fragmentsHaveNoPorts(t, r, hook) })
+	}
+}
+
+func fragmentsHaveNoPorts(t *testing.T, r *rig, hook string) {
 	ports := func(in []byte) uint16 {
-		act, out := r.run(r.p.AgentXDP, r.agents[0], in)
+		p, ifindex := r.program(hook, 0)
+		act, out := r.run(p, ifindex, in)
 		require.Equal(t, transmit, act)
-		p := gopacket.NewPacket(out, layers.LayerTypeEthernet, gopacket.Default)
-		return uint16(p.Layer(layers.LayerTypeUDP).(*layers.UDP).SrcPort)
+		outer := gopacket.NewPacket(out, layers.LayerTypeEthernet, gopacket.Default)
+		return uint16(outer.Layer(layers.LayerTypeUDP).(*layers.UDP).SrcPort)
 	}
 	whole := inner(t, macA, macVirtual, a4, f4, 64)
 	other := mutate(whole, func(b []byte) { b[35]++ })
@@ -63,25 +70,21 @@ func TestT3FragmentsHaveNoPorts(t *testing.T) {
 		b[14+48+1] = sport
 		return b
 	}
-	for _, b := range [][]byte{fragment6(1, 9), fragment6(8, 1), fragment6(9, 2)} {
+	// Destination options behind the fragment header: only the first fragment tells what comes then.
+	options := mutate(behindHeader(fragment6(1, 1), 44), func(b []byte) { copy(b[54:], []byte{60, 0, 0, 1, 0, 0, 0, 1, 17, 0, 1, 4, 0, 0, 0, 0}) })
+	later := mutate(fragment6(8, 1), func(b []byte) { b[54] = 60 })
+	for _, b := range [][]byte{fragment6(1, 9), fragment6(8, 1), fragment6(9, 2), options, later} {
 		require.Equal(t, ports(fragment6(1, 1)), ports(b))
 	}
 }
 
-// T4: VLAN tags, LLC and extension headers do not slip past a check.
-func TestT4NothingSlipsPast(t *testing.T) {
-	r := newRig(t)
+// hidingPackets hide something behind tags and headers.
+func hidingPackets(t testing.TB) []packetCase {
 	ok, forged := inner(t, macA, macVirtual, a4, b4, 9), inner(t, macA, macVirtual, f4, b4, 9)
 	spoof := arp(t, 1, macA, broadcast, macA, b4, make([]byte, 6), f4)
-	behind := func(b []byte, header byte) []byte { // an extension header after IPv6's
-		c := append([]byte(nil), b[:54]...)
-		next := c[20]
-		c[20], c[19] = header, c[19]+8
-		return append(append(c, next, 0, 1, 4, 0, 0, 0, 0), b[54:]...)
-	}
 	ok6, forged6 := inner(t, macA, macVirtual, a6, b6, 9), inner(t, macA, macVirtual, f6, b6, 9)
 	in := inner(t, macFar, macVirtual, f4, a4, 9)
-	for _, c := range []packetCase{
+	all := []packetCase{
 		{name: "tag", in: tagged(ok, 0x8100, 5), reason: TableReasonREASON_DELIVER_LOCAL},
 		{name: "forged behind a tag", in: tagged(forged, 0x8100, 5), reason: TableReasonDROP_SPOOF_ADDRESS},
 		{name: "forged behind priority tag", in: tagged(forged, 0x8100, 0), reason: TableReasonDROP_SPOOF_ADDRESS},
@@ -89,21 +92,27 @@ func TestT4NothingSlipsPast(t *testing.T) {
 		{name: "two tags", in: tagged(ok, 0x8100, 5, 6), reason: TableReasonDROP_INNER_VLAN},
 		{name: "arp behind a tag", in: tagged(spoof, 0x8100, 5), reason: TableReasonDROP_SPOOF_NEIGHBOUR},
 		{name: "llc behind a tag", in: mutate(tagged(ok, 0x8100, 5), func(b []byte) { b[16], b[17] = 0, 40 }), reason: TableReasonDROP_INNER_ETHERTYPE},
-		{name: "extension", in: behind(ok6, 60), reason: TableReasonREASON_DELIVER_LOCAL},
-		{name: "forged behind an extension", in: behind(forged6, 60), reason: TableReasonDROP_SPOOF_ADDRESS},
+		{name: "extension", in: behindHeader(ok6, 60), reason: TableReasonREASON_DELIVER_LOCAL},
+		{name: "forged behind an extension", in: behindHeader(forged6, 60), reason: TableReasonDROP_SPOOF_ADDRESS},
 		{name: "neighbour advertisement behind an extension", reason: TableReasonDROP_NEIGHBOUR,
-			in: behind(discovery(t, macA, a6, f6, 255, 136, &layers.ICMPv6NeighborAdvertisement{TargetAddress: b6.AsSlice()}), 0)},
-		{name: "two fragment headers", in: mutate(behind(mutate(behind(ok6, 44), func(b []byte) { b[56], b[57] = 0, 0 }), 44), func(b []byte) { b[56], b[57] = 0, 0 }), reason: TableReasonDROP_INNER_EXTENSION},
+			in: behindHeader(discovery(t, macA, a6, f6, 255, 136, &layers.ICMPv6NeighborAdvertisement{TargetAddress: b6.AsSlice()}), 0)},
+		{name: "later fragment of options", reason: TableReasonREASON_DELIVER_LOCAL, // what is in it is no header
+			in: mutate(behindHeader(ok6, 44), func(b []byte) { copy(b[54:], []byte{60, 0, 0, 8, 0, 0, 0, 1, 44, 255}) })},
+		{name: "two fragment headers", in: mutate(behindHeader(mutate(behindHeader(ok6, 44), func(b []byte) { b[56], b[57] = 0, 0 }), 44), func(b []byte) { b[56], b[57] = 0, 0 }), reason: TableReasonDROP_INNER_EXTENSION},
 		{name: "tag in a tunnel", from: -1, in: tunnel(t, far4, host4, vni, nil, tagged(in, 0x8100, 5)),
 			reason: TableReasonREASON_DELIVER, out: delivered(tagged(in, 0x8100, 5), macA)},
 		{name: "two tags in a tunnel", from: -1, in: tunnel(t, far4, host4, vni, nil, tagged(in, 0x8100, 5, 6)), reason: TableReasonDROP_INNER_VLAN},
-	} {
-		if len(c.in) > 13 && c.in[12] == 0x81 && c.reason == TableReasonREASON_DELIVER_LOCAL {
-			c.only = "xdp" // a run does not move the tag out of the bytes
-		}
-		r.check(c)
 	}
+	for i, c := range all {
+		if len(c.in) > 13 && c.in[12] == 0x81 && c.reason == TableReasonREASON_DELIVER_LOCAL {
+			all[i].only = "xdp" // a run does not move the tag out of the bytes
+		}
+	}
+	return all
 }
+
+// T4: VLAN tags, LLC and extension headers do not slip past a check.
+func TestT4NothingSlipsPast(t *testing.T) { newRig(t).table(hidingPackets(t)) }
 
 // T6: what an endpoint sends to the tunnel port stays inside its VPC, and its ICMP teaches no path.
 func TestT6NoTunnelFromInside(t *testing.T) {
@@ -113,7 +122,7 @@ func TestT6NoTunnelFromInside(t *testing.T) {
 	copy(evil[6:], macA)
 	// The host's own address is a stranger in the VPC: it goes to the VPC's divider, wrapped.
 	r.check(packetCase{name: "to the host", in: evil, reason: TableReasonREASON_SEND_BOUNCER})
-	r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1})
+	r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Host: address(far4)})
 	ours := tunnel(t, host4, far4, vni, nil, inner(t, macA, macVirtual, a4, f4, 100))
 	icmp := icmpTooBig(t, a4, b4, 1300, ours)
 	copy(icmp, macVirtual)
@@ -178,6 +187,27 @@ func TestT11OnlyPeersTeach(t *testing.T) {
 		_, ok = r.direct(otherVNI, unknown4)
 		require.False(t, ok, "another VPC learned")
 	}
+}
+
+// What was learned is followed at once when the endpoint moves, and believed for a time only.
+func TestDirectMovesAndAges(t *testing.T) {
+	r := newRig(t)
+	in, out := inner(t, macFar, macVirtual, unknown4, a4, 9), inner(t, macA, macVirtual, a4, unknown4, 9)
+	for _, host := range []netip.Addr{far4, divider4} {
+		r.check(packetCase{name: "teach", from: -1, in: tunnel(t, host, host4, vni, nil, in), reason: TableReasonREASON_DELIVER})
+		r.check(packetCase{name: "learned", in: out, reason: TableReasonREASON_SEND_DIRECT, out: tunnel(t, host4, host, vni, nil, sent(out))})
+	}
+	r.check(packetCase{name: "too long ago", in: out, reason: TableReasonREASON_SEND_BOUNCER, prepare: func(r *rig) {
+		var s TableSettings
+		require.NoError(t, r.tables.Settings.Lookup(uint32(0), &s))
+		s.DirectAgeNs = 1
+		r.put(r.tables.Settings, uint32(0), s)
+		r.put(r.tables.Directs, TableEndpointKey{Vni: vni, Addr: address(unknown4)}, TableDirect{Host: address(far4), Generation: 1})
+	}})
+	r.check(packetCase{name: "no direct path any more", in: out, reason: TableReasonREASON_SEND_BOUNCER, prepare: func(r *rig) {
+		r.put(r.tables.VPCs, uint32(vni), TableVpc{Vni: vni, Set: 3, Generation: 1, Flags: TableVpcFlagsVPC_NO_DIRECT})
+		r.put(r.tables.Directs, TableEndpointKey{Vni: vni, Addr: address(unknown4)}, TableDirect{Host: address(far4), Generation: 1, Seen: 1 << 62})
+	}})
 }
 
 // T10: what was learned in a VPC is void when the VPC is made again under its VNI.

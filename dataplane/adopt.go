@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/maps"
@@ -21,7 +22,7 @@ func (o *opening) adopt(ctx context.Context) (err error) {
 		}
 	}()
 	if err := o.pins.check(); err != nil {
-		return err
+		return missing(err)
 	}
 	if o.tables, err = bpf.LoadPinnedTables(o.pins.tables()); err != nil {
 		return missing(err)
@@ -85,8 +86,8 @@ func (o *opening) recognise() (maps.Settings, error) {
 
 // missing calls an incomplete instance what it is: nothing that this library makes.
 func missing(err error) error {
-	if errors.Is(err, ErrABI) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrABI, err)
 	}
-	return fmt.Errorf("%w: %w", ErrABI, err)
+	return err
 }

@@ -26,6 +26,7 @@ import (
 const (
 	childMode  = "MIZAR_TEST_CHILD" // what it does
 	childBPFFS = "MIZAR_TEST_BPFFS"
+	childXDP   = "MIZAR_TEST_XDP" // what it attaches; empty: in tcx
 
 	hold     = "hold"     // fills the instance and waits
 	upgrade  = "upgrade"  // replaces the programs, and stops before it is done
@@ -66,7 +67,11 @@ func childRun(ctx context.Context, mode string) error {
 	if err != nil {
 		return err
 	}
-	if err := contentsOf(a, b, 1, 2).fill(ctx, dp, droplet.Auto, endpoint.FD(childWorkload)); err != nil {
+	in := droplet.TCX
+	if os.Getenv(childXDP) != "" {
+		in = droplet.Native
+	}
+	if err := contentsOf(a, b, 1, 2).fill(ctx, dp, in, endpoint.FD(childWorkload)); err != nil {
 		return err
 	}
 	return wait()
@@ -75,8 +80,14 @@ func childRun(ctx context.Context, mode string) error {
 // killed runs a child until it is ready, and kills it.
 func (h *host) killed(t testing.TB, mode string, workload *netns.Handle) {
 	t.Helper()
+	h.held(t, mode, workload)()
+}
+
+// held runs a child until it is ready. The function returned kills it.
+func (h *host) held(t testing.TB, mode string, workload *netns.Handle, env ...string) (kill func()) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childMode+"="+mode, childBPFFS+"="+h.bpffs)
+	cmd.Env = append(append(os.Environ(), childMode+"="+mode, childBPFFS+"="+h.bpffs), env...)
 	for _, ns := range []*netns.Handle{h.ns, workload} {
 		fd, err := unix.FcntlInt(uintptr(ns.FD()), unix.F_DUPFD_CLOEXEC, 0)
 		require.NoError(t, err)
@@ -84,21 +95,23 @@ func (h *host) killed(t testing.TB, mode string, workload *netns.Handle) {
 		defer f.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
-	stdin, err := cmd.StdinPipe()
+	_, err := cmd.StdinPipe() // closed by Wait, or by our death
 	require.NoError(t, err)
-	defer stdin.Close()
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err)
-	if line == "ready\n" {
-		_, err = open(t.Context(), h.config(), nil)
-		require.ErrorIs(t, err, ErrLocked)
+	if err != nil || line != "ready\n" {
+		require.Error(t, cmd.Wait())
+		t.Fatalf("the child says %q, %v", line, err)
 	}
-	require.NoError(t, cmd.Process.Kill())
-	require.Error(t, cmd.Wait())
-	require.Equal(t, "ready\n", line)
+	return func() {
+		t.Helper()
+		_, err := open(t.Context(), h.config(), nil)
+		require.ErrorIs(t, err, ErrLocked)
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+	}
 }
 
 // foreign makes the instance one of another build's programs.

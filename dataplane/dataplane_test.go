@@ -91,9 +91,12 @@ func TestEndedContext(t *testing.T) {
 func TestCloseInALoop(t *testing.T) {
 	h := newHost(t)
 	dp := h.open(t)
+	require.NoError(t, dp.Peer.AddAll(t.Context(), []maps.Peer{
+		{Prefix: underlay}, {Prefix: netip.MustParsePrefix("198.51.100.0/24")}, {Prefix: netip.MustParsePrefix("2001:db8::/32")},
+	}))
 	var last error
 	n := 0
-	for _, err := range dp.Stats.Counters(t.Context()) {
+	for _, err := range dp.Peer.List(t.Context()) {
 		last = err
 		if n++; n == 1 {
 			require.NoError(t, err)
@@ -174,11 +177,5 @@ func TestRows(t *testing.T) {
 	require.NoError(t, dp.Peer.RemoveAll(ctx, []netip.Prefix{b.Prefix}))
 	require.Empty(t, collect(t, dp.Peer.List(ctx)))
 	require.ErrorIs(t, dp.VPC.Add(ctx, maps.VPC{}), ErrInvalid)
-
-	var full error
-	for i := range 65 {
-		full = dp.VPC.Add(ctx, maps.VPC{VNI: uint32(i + 1)})
-	}
-	require.ErrorIs(t, full, ErrFull) // T20
 	require.NoError(t, dp.Destroy(ctx))
 }

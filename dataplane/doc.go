@@ -26,6 +26,8 @@
 //
 // # Kernel and capabilities
 //
-// Kernel 6.1 is the oldest that is tested. It takes CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN: to mount
-// bpffs, to enter other network namespaces and to look programs up by number.
+// Kernel 6.1 is the oldest that is tested. Open takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON to load and
+// attach programs, and CAP_SYS_ADMIN to mount bpffs, to enter other network namespaces and to look programs
+// up by number; without them it fails with [ErrPermission]. [Inspect] takes CAP_BPF and the right to read
+// root's files.
 package dataplane

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/maps"
@@ -45,21 +46,37 @@ func InspectAt(bpffs, name string) (_ *View, err error) {
 }
 
 func (v *View) open(p pins) error {
-	there, err := p.exist()
-	if err != nil {
+	// Whoever destroys the instance takes it away whole, maybe between two of our steps, and maybe makes it
+	// anew.
+	for range 100 {
+		at, err := os.Stat(p.layout())
+		if err == nil {
+			err = v.load(p)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		switch now, statErr := os.Stat(p.layout()); {
+		case statErr == nil && at != nil && os.SameFile(at, now):
+			return missing(err)
+		case errors.Is(statErr, fs.ErrNotExist):
+			// So there is none, or one of another layout.
+			if _, err := p.exist(); err != nil {
+				return err
+			}
+			return fmt.Errorf("%s: %w", p.layout(), ErrNotFound)
+		case statErr != nil:
+			return statErr
+		}
+	}
+	return fmt.Errorf("%s: %w: it comes and goes", p.layout(), ErrNotFound)
+}
+
+func (v *View) load(p pins) (err error) {
+	if err := p.check(); err != nil {
 		return err
 	}
-	if !there {
-		return fmt.Errorf("%s: %w", p.layout(), ErrNotFound)
-	}
-	err = p.check()
-	if err == nil {
-		v.tables, err = bpf.LoadPinnedTables(p.tables())
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: destroyed right now: %w", ErrNotFound, err)
-	case err != nil:
+	if v.tables, err = bpf.LoadPinnedTables(p.tables()); err != nil {
 		return err
 	}
 	v.rows, err = maps.OpenReadOnly(v.tables)

@@ -51,38 +51,36 @@ func TestOpenMakesWhatDestroyRemoves(t *testing.T) {
 
 // TestOpenAdoptsWhatCloseLeft: all that there was is there again, and traffic flows in between.
 func TestOpenAdoptsWhatCloseLeft(t *testing.T) {
-	for _, mode := range []droplet.Mode{droplet.TCX, droplet.Native} {
-		t.Run(mode.String(), func(t *testing.T) {
-			h, other := newHosts(t)
-			before := interfaces(t, h.ns)
-			workload := testutil.NewNS(t)
-			c := contentsOf(h, other, 1, 2)
-			dp := h.open(t)
-			require.NoError(t, c.fill(t.Context(), dp, mode, endpoint.FD(workload.FD())))
-			c.requireFilled(t, dp)
-			links, err := dp.links()
-			require.NoError(t, err)
-			require.NoError(t, dp.Close())
+	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+		h, other := newHosts(t)
+		before := interfaces(t, h.ns)
+		workload := testutil.NewNS(t)
+		c := contentsOf(h, other, 1, 2)
+		dp := h.open(t)
+		require.NoError(t, c.fill(t.Context(), dp, mode, endpoint.FD(workload.FD())))
+		c.requireFilled(t, dp)
+		links, err := dp.links()
+		require.NoError(t, err)
+		require.NoError(t, dp.Close())
 
-			again := h.open(t)
-			r := again.Report()
-			require.True(t, r.Adopted)
-			require.False(t, r.Upgraded || r.Gone())
-			require.Len(t, r.Droplets, 1)
-			require.Equal(t, mode, r.Droplets[0].Mode)
-			require.Len(t, r.Endpoints, 1)
-			require.Equal(t, "mzworkload", r.Endpoints[0].HostInterface)
-			require.Len(t, r.Links, len(links))
-			kept, err := again.links()
-			require.NoError(t, err)
-			require.Equal(t, links, kept) // the same programs
-			c.requireFilled(t, again)
-			require.NoError(t, again.Destroy(t.Context()))
-			require.Equal(t, before, interfaces(t, h.ns))
-			require.Empty(t, h.files(t))
-			require.False(t, testutil.Exists(t, workload, "eth0"))
-		})
-	}
+		again := h.open(t)
+		r := again.Report()
+		require.True(t, r.Adopted)
+		require.False(t, r.Upgraded || r.Gone())
+		require.Len(t, r.Droplets, 1)
+		require.Equal(t, mode, r.Droplets[0].Mode)
+		require.Len(t, r.Endpoints, 1)
+		require.Equal(t, "mzworkload", r.Endpoints[0].HostInterface)
+		require.Len(t, r.Links, len(links))
+		kept, err := again.links()
+		require.NoError(t, err)
+		require.Equal(t, links, kept) // the same programs
+		c.requireFilled(t, again)
+		require.NoError(t, again.Destroy(t.Context()))
+		require.Equal(t, before, interfaces(t, h.ns))
+		require.Empty(t, h.files(t))
+		require.False(t, testutil.Exists(t, workload, "eth0"))
+	})
 }
 
 func TestOpenWhileOpenIsLocked(t *testing.T) {
@@ -281,4 +279,32 @@ func TestInvalidConfig(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpenWithoutCapability: the error says what is missing, also where programs are to be replaced, and
+// nothing is made or lost.
+func TestOpenWithoutCapability(t *testing.T) {
+	h := newHost(t)
+	try := func() {
+		t.Helper()
+		before := tree(t, h.bpffs)
+		testutil.Without(t, unix.CAP_SYS_ADMIN, func() {
+			testutil.Without(t, unix.CAP_BPF, func() {
+				dp, err := Open(t.Context(), h.config())
+				if err == nil {
+					require.NoError(t, dp.Close())
+				}
+				require.ErrorIs(t, err, ErrPermission)
+				require.NotErrorIs(t, err, ErrABI)
+				require.ErrorContains(t, err, "CAP_BPF")
+			})
+		})
+		require.Equal(t, before, tree(t, h.bpffs))
+	}
+	try()
+	require.NoError(t, h.open(t).Close())
+	h.foreign(t)
+	try()
+	h.destroy(t)
+	require.Empty(t, h.files(t))
 }

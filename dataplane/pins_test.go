@@ -92,6 +92,21 @@ func TestT15WrongPin(t *testing.T) {
 	}
 }
 
+// TestT15MissingPins: neither is an instance with less in it than we make.
+func TestT15MissingPins(t *testing.T) {
+	h := newHost(t)
+	require.NoError(t, h.open(t).Close())
+	p := h.pins()
+	for _, path := range []string{p.tables(), p.programs(), p.links(), filepath.Join(p.tables(), "settings")} {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			require.NoError(t, os.Rename(path, h.aside()))
+			h.requireRefused(t, ErrABI)
+			require.NoError(t, os.Rename(h.aside(), path))
+		})
+	}
+	h.destroy(t)
+}
+
 // aside is a place for a pin that is not looked at.
 func (h *host) aside() string { return filepath.Join(h.pins().layout(), "aside") }
 

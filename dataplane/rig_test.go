@@ -60,6 +60,8 @@ func newHosts(t testing.TB) (a, b *host) {
 		testutil.Addr(t, h.ns, "eth0", h.addr.String()+"/24")
 		testutil.Up(t, h.ns, "eth0")
 	}
+	testutil.Ready(t, a.ns, "eth0")
+	testutil.Ready(t, b.ns, "eth0")
 	return a, b
 }
 
@@ -133,11 +135,30 @@ func contentsOf(h, other *host, n, m int) contents {
 	}
 }
 
+// inTCXAndNative runs a test in the two modes that Auto chooses from.
+func inTCXAndNative(t *testing.T, test func(t *testing.T, mode droplet.Mode)) {
+	t.Helper()
+	for _, mode := range []droplet.Mode{droplet.TCX, droplet.Native} {
+		t.Run(mode.String(), func(t *testing.T) {
+			testutil.Leaks(t)
+			test(t, mode)
+		})
+	}
+}
+
+// agentMode is how agents are attached beside a droplet of a mode.
+func agentMode(droplet droplet.Mode) endpoint.Mode {
+	if droplet.XDP() {
+		return droplet
+	}
+	return endpoint.TCX
+}
+
 // fill makes a droplet of eth0, an endpoint in the workload's namespace, and a row in each table.
 func (c contents) fill(ctx context.Context, dp *Dataplane, mode droplet.Mode, workload endpoint.NetNS) error {
 	_, attach := dp.Droplet.Attach(ctx, droplet.Config{Interface: "eth0", Mode: mode, Cookie: 5})
 	_, create := dp.Endpoint.Create(ctx, endpoint.Config{
-		VNI: vni, Addrs: []netip.Prefix{c.local}, NetNS: workload, HostInterface: "mzworkload", Cookie: 6,
+		VNI: vni, Addrs: []netip.Prefix{c.local}, NetNS: workload, HostInterface: "mzworkload", Cookie: 6, Mode: agentMode(mode),
 	})
 	return errors.Join(attach, create,
 		dp.Peer.Add(ctx, c.peer), dp.VPC.Add(ctx, c.vpc), dp.Network.Add(ctx, c.network), dp.Endpoint.Add(ctx, c.remote))
@@ -179,6 +200,22 @@ func collect[T any](t testing.TB, items func(func(T, error) bool)) []T {
 		all = append(all, item)
 	}
 	return all
+}
+
+// logCounters says what the hosts did with their packets.
+func logCounters(t testing.TB, hosts ...*host) {
+	t.Helper()
+	for _, h := range hosts {
+		v, err := InspectAt(h.bpffs, h.name)
+		if err != nil {
+			t.Logf("%s: %v", h.name, err)
+			continue
+		}
+		for c, err := range v.Stats.Counters(context.Background()) {
+			t.Logf("%s: %v %d %v", h.name, c.Reason, c.Packets, err)
+		}
+		require.NoError(t, v.Close())
+	}
 }
 
 // settings is what there is to see of an interface.

@@ -33,7 +33,7 @@ type Traffic struct {
 	maps.Traffic
 }
 
-// Counters iterates over the verdicts and the reasons for drops, also those that never came up.
+// Counters iterates over the verdicts and the reasons for drops, but those that never came up.
 func (c Counts) Counters(ctx context.Context) iter.Seq2[maps.Counter, error] {
 	return each(ctx, c.gate, c.rows.Counters.All)
 }

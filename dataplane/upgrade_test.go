@@ -33,13 +33,9 @@ func newFleet(t *testing.T, mode droplet.Mode) *fleet {
 	dpA, dpB := a.open(t), b.open(t)
 	require.NoError(t, contentsOf(a, b, 1, 2).fill(ctx, dpA, mode, endpoint.FD(f.web.FD())))
 	require.NoError(t, contentsOf(b, a, 2, 1).fill(ctx, dpB, mode, endpoint.FD(f.far.FD())))
-	emode := endpoint.TCX
-	if mode.XDP() {
-		emode = endpoint.Native
-	}
 	_, err := dpA.Endpoint.Create(ctx, endpoint.Config{
 		VNI: vni, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.3/24")}, NetNS: endpoint.FD(f.db.FD()),
-		HostInterface: "mzdb", Mode: emode,
+		HostInterface: "mzdb", Mode: agentMode(mode),
 	})
 	require.NoError(t, err)
 	require.NoError(t, dpA.Close())
@@ -54,13 +50,16 @@ func (f *fleet) ping(t *testing.T) (stop func()) {
 	var all []*testutil.Pinger
 	for _, dst := range []string{"10.0.0.2", "10.0.0.3"} {
 		all = append(all, testutil.StartPing(t, f.web, testutil.PingConfig{
-			Dst: netip.MustParseAddr(dst), Interval: 2 * time.Millisecond, Timeout: 5 * time.Second,
+			Dst: netip.MustParseAddr(dst), Interval: 2 * time.Millisecond, Timeout: patience,
 		}))
 	}
 	return func() {
 		t.Helper()
 		for _, p := range all {
 			r := p.Stop()
+			if r.Lost != 0 {
+				logCounters(t, f.a, f.b)
+			}
 			require.Zero(t, r.Lost, r.Errors)
 			require.Greater(t, r.Sent, 10)
 		}
@@ -70,13 +69,7 @@ func (f *fleet) ping(t *testing.T) (stop func()) {
 func (f *fleet) requirePing(t *testing.T) {
 	t.Helper()
 	for _, dst := range []string{"10.0.0.2", "10.0.0.3"} {
-		testutil.Eventually(t, 5*time.Second, func() error {
-			r := testutil.Ping(t, f.web, netip.Addr{}, netip.MustParseAddr(dst), 1, time.Second)
-			if r.Lost != 0 {
-				return errors.New(dst + " does not answer")
-			}
-			return nil
-		})
+		requireReachable(t, f.web, netip.MustParseAddr(dst))
 	}
 }
 
@@ -123,38 +116,36 @@ func (h *host) requirePinned(t *testing.T) {
 // TestT18UpgradeUnderTraffic: another build's programs are replaced by ours, every one of them, and no
 // packet is lost meanwhile.
 func TestT18UpgradeUnderTraffic(t *testing.T) {
-	for _, mode := range []droplet.Mode{droplet.TCX, droplet.Native} {
-		t.Run(mode.String(), func(t *testing.T) {
-			f := newFleet(t, mode)
-			f.a.foreign(t)
-			old := f.a.running(t)
-			stop := f.ping(t)
-			dp, err := Open(t.Context(), f.a.config())
-			require.NoError(t, err)
-			require.True(t, dp.Report().Upgraded)
-			for hook, id := range f.a.running(t) {
-				require.NotEqual(t, old[hook], id, hook)
-			}
-			f.a.requirePinned(t)
-			f.requirePing(t)
-			stop()
-			s, err := dp.rows.Settings.Get()
-			require.NoError(t, err)
-			require.Equal(t, bpf.Build(), s.Build)
-			require.NoError(t, dp.Close())
-			// Nothing keeps the old ones.
-			for hook, id := range old {
-				testutil.Eventually(t, 5*time.Second, func() error {
-					p, err := ebpf.NewProgramFromID(id)
-					if err == nil {
-						return errors.Join(errors.New(hook.String()+" is still there"), p.Close())
-					}
-					return nil
-				})
-			}
-			f.destroy(t)
-		})
-	}
+	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+		f := newFleet(t, mode)
+		f.a.foreign(t)
+		old := f.a.running(t)
+		stop := f.ping(t)
+		dp, err := Open(t.Context(), f.a.config())
+		require.NoError(t, err)
+		require.True(t, dp.Report().Upgraded)
+		for hook, id := range f.a.running(t) {
+			require.NotEqual(t, old[hook], id, hook)
+		}
+		f.a.requirePinned(t)
+		f.requirePing(t)
+		stop()
+		s, err := dp.rows.Settings.Get()
+		require.NoError(t, err)
+		require.Equal(t, bpf.Build(), s.Build)
+		require.NoError(t, dp.Close())
+		// Nothing keeps the old ones.
+		for hook, id := range old {
+			testutil.Eventually(t, 5*time.Second, func() error {
+				p, err := ebpf.NewProgramFromID(id)
+				if err == nil {
+					return errors.Join(errors.New(hook.String()+" is still there"), p.Close())
+				}
+				return nil
+			})
+		}
+		f.destroy(t)
+	})
 }
 
 // TestT19FailedUpgradeKeepsTheOld: wherever it fails, what ran before runs after, without a gap, and a

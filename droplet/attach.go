@@ -58,6 +58,7 @@ func (m *Manager) attach(ctx context.Context, c *Config) (*Droplet, error) {
 	choices := choose(dev, c.Mode)
 	row := maps.Droplet{
 		Ifindex: dev.index(), Addrs: addrs, MAC: dev.Attrs().HardwareAddr, MTU: min(dev.Attrs().MTU, maxMTU), Cookie: c.Cookie,
+		TX: dev.kind() != "veth",
 	}
 	return m.attachFirst(ctx, dev, row, choices)
 }

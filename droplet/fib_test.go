@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -42,7 +41,7 @@ func TestFIB(t *testing.T) {
 	ifindex, err := p.SetupFIB(t.Context())
 	require.NoError(t, err)
 	requireForwarding(t, p.ns, ifindex)
-	require.Len(t, p.snapshotLinks(t), 4, "lo, up0, and a pair")
+	require.Len(t, p.interfaces(t), 4, "lo, up0, and a pair")
 
 	// The host is no router.
 	require.Equal(t, "0", testutil.ReadSysctl(t, p.ns, "net/ipv4/ip_forward"))
@@ -97,7 +96,7 @@ func TestFIBIsSilent(t *testing.T) {
 		})
 	}
 	require.NoError(t, p.RemoveFIB(t.Context()))
-	require.Len(t, p.snapshotLinks(t), 1, "lo")
+	require.Len(t, p.interfaces(t), 1, "lo")
 }
 
 func TestFIBNameIsTaken(t *testing.T) {
@@ -243,13 +242,15 @@ func fibLookup(t *testing.T, ns *netns.Handle, ifindex int, dst netip.Addr) (ans
 	return answer
 }
 
-// snapshotLinks are the names of all interfaces.
-func (p *plane) snapshotLinks(t *testing.T) (names []string) {
+// interfaces are the names of all.
+func (p *plane) interfaces(t *testing.T) (names []string) {
 	t.Helper()
-	for key := range p.snapshot(t) {
-		if name, ok := strings.CutSuffix(key, " link"); ok {
-			names = append(names, name)
+	testutil.In(t, p.ns, func() error {
+		all, err := netlink.LinkList()
+		for _, l := range all {
+			names = append(names, l.Attrs().Name)
 		}
-	}
+		return err
+	})
 	return names
 }

@@ -75,10 +75,10 @@ func TestXDPFeatures(t *testing.T) {
 func TestAutoFallsBack(t *testing.T) {
 	p, _ := newHost(t)
 	testutil.Bridge(t, p.ns, "br0")
+	testutil.Addr(t, p.ns, "br0", "203.0.113.2/24")
 	before := p.snapshot(t)
 	c := candidate{name: "br0", driver: "bridge", features: xdpBasic | xdpRedirect, known: true}
-	row := maps.Droplet{Ifindex: testutil.Ifindex(t, p.ns, "br0"), MTU: 1500, Addrs: nil}
-	testutil.Addr(t, p.ns, "br0", "203.0.113.2/24")
+	row := maps.Droplet{Ifindex: testutil.Ifindex(t, p.ns, "br0"), MTU: 1500}
 	testutil.In(t, p.ns, func() error {
 		dev, err := deviceByName("br0")
 		if err != nil {

@@ -63,7 +63,7 @@ func TestCreate(t *testing.T) {
 			checkRows(t, r, c, e)
 			hooks := []attach.Hook{attach.AgentTCX}
 			if want.XDP() {
-				hooks = []attach.Hook{attach.AgentXDP, attach.AgentTCX} // by name
+				hooks = []attach.Hook{attach.AgentTCX, attach.AgentXDP} // by name
 			}
 			var attached []attach.Hook
 			testutil.In(t, r.host, func() error {

@@ -5,12 +5,15 @@ package endpoint
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/internal/netns"
@@ -29,37 +32,61 @@ func parallel(n int, f func(i int) error) []error {
 	return errs
 }
 
+// As on a host that starts: many at once, and each can be used when its Create returns.
 func TestParallelCreate(t *testing.T) {
-	const n = 20
+	const n = 200
 	r := newRig(t, bpf.Limits{})
 	namespaces := make([]*netns.Handle, n)
 	for i := range namespaces {
 		namespaces[i] = testutil.NewNS(t)
 	}
-	before := r.snapshot(namespaces...)
+	some := namespaces[:4] // the same is done to all
+	before := r.snapshot(some...)
 	made := make([]*Endpoint, n)
 	start := time.Now()
 	errs := parallel(n, func(i int) (err error) {
-		made[i], err = r.Create(t.Context(), Config{
-			VNI:   7,
-			Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 24)},
-			NetNS: FD(namespaces[i].FD()),
-			Mode:  []Mode{TCX, Native}[i%2],
-		})
-		return err
+		c := dual(namespaces[i])
+		c.VNI = uint32(i + 1)
+		c.Mode = []Mode{TCX, Native}[i%2]
+		made[i], err = r.Create(t.Context(), c)
+		if err != nil {
+			return err
+		}
+		return namespaces[i].Do(func() error { return usable("eth0", c.Addrs) })
 	})
 	t.Logf("create %d: %v", n, time.Since(start))
 	require.NoError(t, errors.Join(errs...))
-	for _, ns := range namespaces {
-		require.True(t, testutil.Exists(t, ns, "eth0"))
-	}
 	require.ElementsMatch(t, made, locals(t, r.another()))
 
 	start = time.Now()
 	errs = parallel(n, func(i int) error { return r.Delete(t.Context(), made[i].HostInterface) })
 	t.Logf("delete %d: %v", n, time.Since(start))
 	require.NoError(t, errors.Join(errs...))
-	require.Equal(t, before, r.snapshot(namespaces...))
+	require.Equal(t, before, r.snapshot(some...))
+	for _, ns := range namespaces {
+		require.False(t, testutil.Exists(t, ns, "eth0"))
+	}
+}
+
+// usable tells whether the thread's namespace takes what comes to the addresses. It asks the kernel once.
+func usable(name string, addrs []netip.Prefix) error {
+	dev, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	if dev.Flags&net.FlagRunning == 0 {
+		return fmt.Errorf("%s is not running", name)
+	}
+	for _, p := range addrs {
+		routes, err := netlink.RouteGet(p.Addr().AsSlice())
+		if err != nil {
+			return fmt.Errorf("look up %s: %w", p.Addr(), err)
+		}
+		if routes[0].Type != unix.RTN_LOCAL {
+			return fmt.Errorf("%s is not local: %s", p.Addr(), routes[0])
+		}
+	}
+	return nil
 }
 
 // Of many that want the same, one gets it, and the others nothing.

@@ -119,39 +119,41 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 const (
-	readyTimeout  = time.Second
+	readyTimeout  = 5 * time.Second
 	readyInterval = time.Millisecond
 )
 
-// ready waits until the kernel has seen that both ends are up: until then it drops what they send, and
-// IPv6 has no multicast routes, so that neighbour discovery fails for a second. It sees to it in a work
-// queue of its own; asking for an interface makes it do so at once (6.8).
+// ready waits until the kernel has seen that both ends are up, and delivers what comes for the workload's
+// addresses. Until then it drops what they send, IPv6 has no multicast routes, so that neighbour discovery
+// fails for a second, and what is sent to its addresses finds nobody. The kernel sees to it in work queues.
 func (b *creation) ready(ctx context.Context) error {
-	err := b.isUp(ctx, b.HostInterface, func() (netlink.Link, error) { return device(b.saved) })
+	err := b.await(ctx, b.HostInterface, func() (bool, error) {
+		dev, err := device(b.saved)
+		return up(b.HostInterface, dev, err)
+	})
 	if err != nil {
 		return err
 	}
 	return b.ns.Do(func() error {
-		return b.isUp(ctx, b.Interface, func() (netlink.Link, error) { return byName(b.Interface) })
+		return b.await(ctx, b.Interface, func() (bool, error) {
+			dev, err := byName(b.Interface)
+			if ok, err := up(b.Interface, dev, err); !ok {
+				return false, err
+			}
+			return b.delivered()
+		})
 	})
 }
 
-// isUp waits until an interface is, as look finds it.
-func (b *creation) isUp(ctx context.Context, name string, look func() (netlink.Link, error)) error {
+// await waits until an interface is ready, and goes on without where that takes too long.
+func (b *creation) await(ctx context.Context, name string, ready func() (bool, error)) error {
 	deadline := time.NewTimer(readyTimeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(readyInterval)
 	defer tick.Stop()
 	for {
-		dev, err := look()
-		if err != nil {
+		if ok, err := ready(); ok || err != nil {
 			return err
-		}
-		if dev == nil {
-			return fmt.Errorf("interface %s: it went away: %w", name, maps.ErrNotFound)
-		}
-		if dev.Attrs().OperState == netlink.OperUp {
-			return nil
 		}
 		select {
 		case <-tick.C:
@@ -162,6 +164,37 @@ func (b *creation) isUp(ctx context.Context, name string, look func() (netlink.L
 			return ctx.Err()
 		}
 	}
+}
+
+// up tells whether an interface that was looked up is. To be asked has the kernel see to it at once (6.8).
+func up(name string, dev netlink.Link, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	if dev == nil {
+		return false, fmt.Errorf("interface %s: it went away: %w", name, maps.ErrNotFound)
+	}
+	return dev.Attrs().OperState == netlink.OperUp, nil
+}
+
+// delivered tells whether the IPv6 addresses have their routes. Those of IPv4 come with the address.
+func (b *creation) delivered() (bool, error) {
+	for _, p := range b.Addrs {
+		if p.Addr().Is4() {
+			continue
+		}
+		routes, err := netlink.RouteGet(p.Addr().AsSlice())
+		if is(err, unix.ENETUNREACH, unix.EHOSTUNREACH) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look up route to %s: %w", p.Addr(), explain(err))
+		}
+		if len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // ignore makes no error of those.

@@ -10,7 +10,7 @@ import (
 
 // Counter is how often a verdict was taken or a drop had a reason, over all CPUs.
 type Counter struct {
-	Reason  bpf.TableReason
+	Reason  bpf.Reason
 	Packets uint64
 	Bytes   uint64 // of frames, as the program saw them first
 }
@@ -19,7 +19,7 @@ type Counter struct {
 type Counters struct{ s *store }
 
 // Get returns one count. Of a reason beyond all that a table could hold: [ErrNotFound].
-func (t *Counters) Get(reason bpf.TableReason) (c Counter, err error) {
+func (t *Counters) Get(reason bpf.Reason) (c Counter, err error) {
 	err = t.s.look(func() error {
 		c, err = t.sum(reason)
 		return err
@@ -27,7 +27,7 @@ func (t *Counters) Get(reason bpf.TableReason) (c Counter, err error) {
 	return c, naming(err, "get counter", reason)
 }
 
-func (t *Counters) sum(reason bpf.TableReason) (Counter, error) {
+func (t *Counters) sum(reason bpf.Reason) (Counter, error) {
 	if reason >= bpf.TableReasonREASON_MAX {
 		return Counter{}, ErrNotFound
 	}

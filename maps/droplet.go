@@ -17,11 +17,12 @@ import (
 type Droplet struct {
 	Ifindex int
 	// Addrs are its own addresses, at least one. The first of each family is the source of what is sent
-	// by it, and may be another droplet's, too.
+	// by it, and may be another droplet's, too. The others may not: that is [ErrExists].
 	Addrs   []netip.Addr
 	MAC     net.HardwareAddr // of the interface; zero where it has none
 	MTU     int              // of the interface, bytes, 68 to 65535
 	XDP     bool             // transit runs in XDP here
+	TX      bool             // the driver sends what XDP_TX gives it without waiting for more; veth does not
 	Traffic uint32           // slot in Traffic; zero: the one it has, or a free one
 	Cookie  uint64           // the caller's
 }
@@ -46,6 +47,9 @@ func (d Droplet) toWire() bpf.TableDroplet {
 	if d.XDP {
 		w.Flags |= bpf.TableDropletFlagsDROPLET_XDP
 	}
+	if d.TX {
+		w.Flags |= bpf.TableDropletFlagsDROPLET_TX
+	}
 	for _, a := range slices.Backward(d.Addrs) {
 		if a.Is4() {
 			w.Source4 = toWire(a)
@@ -63,6 +67,7 @@ func dropletFromWire(ifindex uint32, w bpf.TableDroplet, own ownAddrs) Droplet {
 		MAC:     macFromWire(w.Mac),
 		MTU:     int(w.Mtu),
 		XDP:     w.Flags&bpf.TableDropletFlagsDROPLET_XDP != 0,
+		TX:      w.Flags&bpf.TableDropletFlagsDROPLET_TX != 0,
 		Traffic: w.Traffic,
 		Cookie:  w.Cookie,
 	}
@@ -85,6 +90,9 @@ func (t *Droplets) Put(row Droplet) error {
 			return err
 		}
 		s, key, want := t.s, uint32(row.Ifindex), toWireAll(row.Addrs)
+		if err := s.checkShared(key, row); err != nil {
+			return err
+		}
 		old, err := s.droplets.get(key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err

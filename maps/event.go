@@ -21,16 +21,16 @@ import (
 
 // Event is one sampled drop.
 type Event struct {
-	Time        time.Duration   // CLOCK_MONOTONIC
-	Reason      bpf.TableReason // why
-	Hook        bpf.TableHook   // where
-	Ifindex     int             // where the packet came in
-	VNI         uint32          // 0: not known yet
-	Length      int             // of the frame, bytes
-	Outer       netip.Addr      // outer source; zero: none
-	Source      netip.Addr      // inner; zero: not known yet
-	Destination netip.Addr      // inner; zero: not known yet
-	Bytes       []byte          // the frame's first bytes, 128 at most
+	Time        time.Duration // CLOCK_MONOTONIC
+	Reason      bpf.Reason    // why
+	Hook        bpf.Hook      // where
+	Ifindex     int           // where the packet came in
+	VNI         uint32        // 0: not known yet
+	Length      int           // of the frame, bytes
+	Outer       netip.Addr    // outer source; zero: none
+	Source      netip.Addr    // inner; zero: not known yet
+	Destination netip.Addr    // inner; zero: not known yet
+	Bytes       []byte        // the frame's first bytes, 128 at most
 }
 
 // Events are sampled drops, as many a second as the settings allow.
@@ -132,7 +132,7 @@ func eventFromWire(b []byte) (Event, error) {
 		Outer:       fromWire(w.Outer),
 		Source:      fromWire(w.Source),
 		Destination: fromWire(w.Destination),
-		Bytes:       slices.Clone(w.Bytes[:min(int(w.Captured), len(w.Bytes))]),
+		Bytes:       slices.Clone(w.Bytes[:min(w.Captured, uint32(len(w.Bytes)))]),
 	}, nil
 }
 

@@ -91,19 +91,23 @@ func (t *Networks) putAll(rows []Network) error {
 	rows = lastOf(rows, Network.Key)
 	return t.s.change(func() error {
 		defer t.s.sets.tidy()
-		void := make([]bool, len(rows))
+		vnis := map[uint32]bool{}
 		done, err := exchange(t.s.sets, len(rows), func(i int) (r referrer[bpf.TableNetworkKey, bpf.TableNetwork], err error) {
-			r, void[i], err = t.prepare(rows[i])
+			r, void, err := t.prepare(rows[i])
+			if void {
+				vnis[rows[i].VNI] = true
+			}
 			return r, err
-		}, t.s.networks.putAll)
+		}, func(keys []bpf.TableNetworkKey, values []bpf.TableNetwork) (int, error) {
+			// Also before: what is learned is void even if this is killed in between, and where it cannot be
+			// voided, nothing changes.
+			if err := t.renewAll(vnis); err != nil {
+				return 0, err
+			}
+			return t.s.networks.putAll(keys, values)
+		})
 		if err != nil {
 			err = of(err, len(rows), rows[done].Key())
-		}
-		vnis := map[uint32]bool{}
-		for i, r := range rows[:done] {
-			if void[i] {
-				vnis[r.VNI] = true
-			}
 		}
 		return progress(errors.Join(err, t.void(vnis)), done, len(rows))
 	})
@@ -146,11 +150,12 @@ func (t *Networks) void(vnis map[uint32]bool) error {
 }
 
 func (t *Networks) renewAll(vnis map[uint32]bool) error {
-	var errs []error
 	for vni := range vnis {
-		errs = append(errs, t.s.renew(vni))
+		if err := t.s.renew(vni); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Get returns the network of exactly this prefix, its bouncers sorted.
@@ -184,7 +189,7 @@ func (t *Networks) convert(key bpf.TableNetworkKey, row bpf.TableNetwork) (Netwo
 	}, err
 }
 
-// Delete removes a network, and voids what was learned in its VPC.
+// Delete removes a network, and voids what was learned in its VPC: if that fails, the network stays.
 func (t *Networks) Delete(key NetworkKey) error {
 	return naming(t.deleteAll([]NetworkKey{key}), "delete network", key)
 }
@@ -217,13 +222,18 @@ func (t *Networks) deleteAll(keys []NetworkKey) error {
 			there, rows = append(there, w), append(rows, row)
 			vnis[k.VNI] = true
 		}
+		// First, so that nothing changes where this fails: a network that goes does not keep packets from
+		// teaching, so there is nobody to wait for.
+		if err := t.renewAll(vnis); err != nil {
+			return err
+		}
 		err := t.s.networks.deleteAll(there, func(int) {})
 		for i, k := range there {
 			if _, ok := t.s.networks.rows[k]; !ok {
 				t.s.sets.release(rows[i].Set)
 			}
 		}
-		if err := errors.Join(err, t.renewAll(vnis)); err != nil {
+		if err != nil {
 			return err
 		}
 		return gone.err(len(keys))

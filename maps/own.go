@@ -5,6 +5,7 @@ package maps
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/mizar-go/mizar/bpf"
@@ -62,6 +63,19 @@ func (s *store) setOwn(a bpf.TableAddress, ifindex uint32) (err error) {
 		delete(s.own, a)
 	default:
 		s.own[a] = ifindex
+	}
+	return nil
+}
+
+// checkShared refuses an address of another droplet, but as a source. There is one owner to an address, and
+// sources are how the next one is found when it goes.
+func (s *store) checkShared(ifindex uint32, d Droplet) error {
+	w := d.toWire()
+	for _, addr := range d.Addrs {
+		a := toWire(addr)
+		if owner, ok := s.own[a]; ok && owner != ifindex && a != w.Source4 && a != w.Source6 {
+			return fmt.Errorf("address %v is droplet %d's: %w", addr, owner, ErrExists)
+		}
 	}
 	return nil
 }

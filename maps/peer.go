@@ -3,6 +3,7 @@
 package maps
 
 import (
+	"errors"
 	"iter"
 	"net/netip"
 
@@ -101,13 +102,13 @@ func (t *Peers) deleteAll(prefixes []netip.Prefix) error {
 	}
 	return t.s.change(func() error {
 		var gone absent
-		if err := t.s.peers.deleteAll(keys, func(i int) { gone.note(prefixes[i]) }); err != nil {
-			return err
-		}
+		err := t.s.peers.deleteAll(keys, func(i int) { gone.note(prefixes[i]) })
 		if gone.n < len(keys) {
-			if err := t.s.forgetStrangers(); err != nil {
-				return err
-			}
+			// Programs that have seen the peers as they were may be teaching still.
+			err = errors.Join(err, grace(), t.s.forgetStrangers())
+		}
+		if err != nil {
+			return err
 		}
 		return gone.err(len(keys))
 	})

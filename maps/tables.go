@@ -62,7 +62,8 @@ func Open(t *bpf.Tables) (*Tables, error) {
 }
 
 // OpenReadOnly opens tables that another process may be writing. Everything that would write gives
-// [ErrReadOnly], also reading events, which takes them away.
+// [ErrReadOnly], also reading events, which takes them away. A peer or network that is deleted while they are
+// read may be shown with what is known of a shorter prefix.
 func OpenReadOnly(t *bpf.Tables) (*Tables, error) {
 	return newTables(t, true), nil
 }

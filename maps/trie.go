@@ -19,7 +19,9 @@ type trie[K comparable, V any] struct {
 var errRestless = errors.New("table keeps changing")
 
 // scan reads a whole trie from the kernel. Where another process writes, the kernel may begin again:
-// then it has seen rows twice, and one that came or went meanwhile may be in or not.
+// then it has seen rows twice, and one that came or went meanwhile may be in or not. One that goes between
+// its key and its value comes with the value of the longest prefix that is left around it: the kernel looks
+// values up as for packets.
 func (t table[K, V]) scan() (map[K]V, error) {
 	rows := make(map[K]V)
 	var c cursor[K, V]

@@ -31,7 +31,7 @@ func (v VPC) validate() error {
 // its VNI later.
 type VPCs struct{ s *store }
 
-// Put adds a VPC, or replaces it. What was learned stays then.
+// Put adds a VPC, or replaces it. What was learned stays then, but where NoDirectPath is new: that voids it.
 func (t *VPCs) Put(row VPC) error {
 	return naming(t.putAll([]VPC{row}), "put VPC", row.VNI)
 }
@@ -75,6 +75,10 @@ func (t *VPCs) prepare(row VPC) (r referrer[uint32, bpf.TableVpc], err error) {
 	r.value = bpf.TableVpc{Set: r.to, Generation: old.Generation, Vni: row.VNI, Cookie: row.Cookie}
 	if row.NoDirectPath {
 		r.value.Flags |= bpf.TableVpcFlagsVPC_NO_DIRECT
+		if old.Flags&bpf.TableVpcFlagsVPC_NO_DIRECT == 0 {
+			// Nobody learns what changes while this is set: without it, what was known before may be wrong.
+			r.value.Generation = newGeneration()
+		}
 	}
 	return r, nil
 }
@@ -102,6 +106,9 @@ func (s *store) renew(vni uint32) error {
 // Get returns a VPC, its dividers sorted.
 func (t *VPCs) Get(vni uint32) (v VPC, err error) {
 	err = t.s.look(func() error {
+		if err := checkVNI(vni); err != nil {
+			return err
+		}
 		row, err := t.s.vpcs.get(vni)
 		if err == nil {
 			v, err = t.convert(vni, row)
@@ -134,6 +141,11 @@ func (t *VPCs) DeleteAll(vnis []uint32) error {
 }
 
 func (t *VPCs) deleteAll(vnis []uint32) error {
+	for _, vni := range vnis {
+		if err := checkVNI(vni); err != nil {
+			return of(err, len(vnis), vni)
+		}
+	}
 	vnis = lastOf(vnis, func(vni uint32) uint32 { return vni })
 	return t.s.change(func() error {
 		defer t.s.sets.tidy()

@@ -117,15 +117,13 @@ static __always_inline enum reason agent_send(ctx_t *ctx, struct packet *p,
 	struct hop *h = &p->hop;
 	enum reason r;
 
-	if (is_own(host))
-		return DROP_LOOP; /* the tables send it to this host, which does not have it */
-	r = next_hop(ctx, s, host, h);
+	r = next_hop(ctx, p, s, host);
 	if (r)
 		return r;
 	overhead = outer_length(h->v6, rts) + l2;
-	if (inner_size(ctx, p) + overhead > h->mtu)
-		return reply_too_big(ctx, p->l3, p->v6, h->mtu - overhead, act);
-	r = encapsulate(ctx, p, s, h, host, a->mac, dst_mac, rts, act);
+	if (inner_size(ctx, p) + overhead > p->mtu)
+		return reply_too_big(ctx, p->l3, p->v6, p->mtu - overhead, act);
+	r = encapsulate(ctx, p, s, host, a->mac, dst_mac, rts, act);
 	return r ? r : why;
 }
 
@@ -182,10 +180,9 @@ static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *
 	if (!s || !a)
 		return DROP_NO_AGENT;
 	p->vni = a->vni;
-	if (!in_one_piece(ctx, p, INNER_LINEAR)) {
-		*act = CTX_PASS;
-		return REASON_TO_TCX;
-	}
+	r = in_one_piece(ctx, p, INNER_LINEAR, act);
+	if (r)
+		return r;
 	r = parse_inner(ctx, p);
 	if (r)
 		return r;

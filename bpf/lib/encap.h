@@ -131,7 +131,7 @@ static __always_inline enum reason write_front(ctx_t *ctx, const struct settings
 
 		if (!to)
 			return DROP_MODIFY;
-		fill_ethernet(&to->eth, h->mac, none, bpf_htons(ETH_P_IPV6));
+		fill_ethernet(&to->eth, h->smac, none, bpf_htons(ETH_P_IPV6));
 		fill_ipv6(&to->ip, f->source, f->destination, f->tos, IPPROTO_UDP, f->length);
 		fill_udp(&to->udp, f->sport, s->port, f->length - sizeof(to->ip));
 	} else {
@@ -143,7 +143,7 @@ static __always_inline enum reason write_front(ctx_t *ctx, const struct settings
 
 		if (!to)
 			return DROP_MODIFY;
-		fill_ethernet(&to->eth, h->mac, none, bpf_htons(ETH_P_IP));
+		fill_ethernet(&to->eth, h->smac, none, bpf_htons(ETH_P_IP));
 		fill_ipv4(&to->ip, f->source, f->destination, f->tos, IPPROTO_UDP, f->length);
 		fill_udp(&to->udp, f->sport, s->port, f->length - sizeof(to->ip));
 	}
@@ -171,10 +171,11 @@ static __always_inline __u16 flow_port(__u32 hash)
  * The size was checked.
  */
 static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
-					       const struct settings *s, const struct hop *h,
-					       const struct address *host, const __u8 *src_mac,
-					       const __u8 *dst_mac, bool rts, int *act)
+					       const struct settings *s, const struct address *host,
+					       const __u8 *src_mac, const __u8 *dst_mac, bool rts,
+					       int *act)
 {
+	const struct hop *h = &p->hop;
 	__u32 outer = outer_length(h->v6, rts);
 	__u32 l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
 	__u32 base = ETH_HLEN + ip_length(h->v6) + sizeof(struct udphdr);
@@ -217,7 +218,7 @@ static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
 		tag[0] = bpf_htons(p->tag);
 		tag[1] = p->ethertype;
 	}
-	r = send_out(ctx, h, act);
+	r = send_out(ctx, p, act);
 	if (!r)
 		count_sent(h, p->length + outer + l2);
 	return r;

@@ -102,19 +102,18 @@ static __always_inline void learn_path(const struct settings *s, const struct ad
 				       __u32 mtu)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
-	const struct path *old = bpf_map_lookup_elem(&paths, host);
-	struct path fresh = {};
+	const struct path *known = bpf_map_lookup_elem(&paths, host);
+	struct path path;
 
-	if (!old || !mtu || !is_peer(host))
+	if (!known || !mtu || !is_peer(host))
 		return;
 	if (mtu < PATH_MTU_FLOOR)
 		mtu = PATH_MTU_FLOOR;
-	fresh.refreshed = old->refreshed;
-	fresh.mtu = mtu;
-	if (old->mtu && now < old->expires && old->mtu < mtu)
-		fresh.mtu = old->mtu;
-	fresh.expires = now + s->path_age_ns;
-	bpf_map_update_elem(&paths, host, &fresh, BPF_EXIST);
+	path = *known;
+	if (!path.mtu || now >= path.expires || mtu < path.mtu)
+		path.mtu = mtu;
+	path.expires = now + s->path_age_ns;
+	bpf_map_update_elem(&paths, host, &path, BPF_EXIST);
 }
 
 /* The quoted UDP header has to be one that we write. */
@@ -174,7 +173,8 @@ static __always_inline void underlay_icmp(ctx_t *ctx, const struct settings *s)
 		address_v6(&from, &ip.saddr);
 		address_v6(&host, &ip.daddr);
 		off += sizeof(ip);
-		if (!is_own(&to) || !is_own(&from) || !quotes_us(ctx, s, off))
+		if (address_is_v4(&to) || address_is_v4(&from) || address_is_v4(&host) ||
+		    !is_own(&to) || !is_own(&from) || !quotes_us(ctx, s, off))
 			return;
 		learn_path(s, &host, bpf_ntohl(icmp.mtu));
 	}

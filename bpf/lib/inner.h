@@ -84,8 +84,7 @@ static __always_inline enum reason inner_extensions(ctx_t *ctx, struct packet *p
 	for (int i = 0; i < EXTENSIONS_MAX; i++) {
 		if (!is_extension(proto))
 			break;
-		off &= 0x7ff;
-		if (off + 8 > p->end || ctx_load(ctx, off, h, sizeof(h)))
+		if (off + 8 > p->end || off >= 0x800 || ctx_load(ctx, off, h, sizeof(h)))
 			return DROP_INNER_EXTENSION;
 		if (proto == IPPROTO_FRAGMENT) {
 			__u16 offset = h[2] << 8 | h[3];
@@ -151,10 +150,13 @@ static __always_inline __u32 mix(__u32 h, __u32 v)
 	return h * 5 + 0xe6546b64;
 }
 
-/* Of the flow, the same in either program. A fragment has no ports, nor has the first one here. */
+/*
+ * Of the flow, the same in either program. A fragment has no ports, nor has the first one here, and the
+ * later ones of IPv6 do not tell the protocol where extension headers follow.
+ */
 static __always_inline void inner_hash(ctx_t *ctx, struct packet *p)
 {
-	__u32 h = p->proto;
+	__u32 h = p->fragment ? 0 : p->proto;
 
 	for (int i = 0; i < 4; i++) {
 		h = mix(h, p->source.w[i]);
@@ -212,14 +214,14 @@ static __always_inline enum reason check_addresses(const struct packet *p)
 	return REASON_NONE;
 }
 
-/* The longest IP packet that this one becomes on a wire. */
+/* The longest IP packet that this one becomes on a wire, with what follows it in the frame. */
 static __always_inline __u32 inner_size(ctx_t *ctx, const struct packet *p)
 {
 	__u32 header = p->l4 - p->l3;
 	__u8 doff = 0;
 
 	if (!p->segment)
-		return p->end - p->l3;
+		return p->outer_end - p->l3;
 	if (p->proto == IPPROTO_TCP && !ctx_load(ctx, p->l4 + 12, &doff, 1))
 		header += (doff >> 4) * 4;
 	else

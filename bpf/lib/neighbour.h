@@ -120,11 +120,10 @@ static __always_inline enum reason parse_nd(ctx_t *ctx, const struct packet *p, 
 	    address_is_v4(&nd->target))
 		return DROP_NEIGHBOUR;
 	for (int i = 0; i < ND_OPTIONS_MAX; i++) {
-		if (off >= p->end)
+		if (off == p->end)
 			return REASON_NONE;
-		off &= 0x7ff;
-		if (off + sizeof(option) > p->end || ctx_load(ctx, off, option, sizeof(option)) ||
-		    option[1] == 0)
+		if (off + sizeof(option) > p->end || off >= 0x800 ||
+		    ctx_load(ctx, off, option, sizeof(option)) || option[1] == 0)
 			return DROP_NEIGHBOUR;
 		if (mac && (option[0] == ND_SOURCE_LINK || option[0] == ND_TARGET_LINK) &&
 		    (option[1] != 1 || !mac_equal(option + 2, mac)))

@@ -8,34 +8,44 @@
 
 #define PATH_MTU_FLOOR 1280 /* IPv6's; nobody on the underlay can talk us below it */
 
-/* What the host's routes say of the way to `host`. The lookup starts at a device of ours that forwards,
- * so that the host's own devices need not. */
-static __always_inline enum reason next_hop(ctx_t *ctx, const struct settings *s,
-					    const struct address *host, struct hop *h)
+/* For so long routes and neighbours are not asked again: they are to be followed within a second. */
+#define HOP_AGE_NS 100000000ULL
+
+static __always_inline bool is_own(const struct address *a)
 {
+	return bpf_map_lookup_elem(&addresses, a) != NULL;
+}
+
+/* What the host's routes and neighbours say of the way to `host`. The lookup starts at a device of ours
+ * that forwards, so that the host's own devices need not. */
+static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
+					       const struct settings *s, const struct address *host,
+					       struct hop *h)
+{
+	struct bpf_fib_lookup *fib = &p->fib;
 	const struct droplet *d;
-	const struct path *path;
-	__u64 now;
-	__u32 ifindex;
 	long err;
 
+	if (is_own(host))
+		return DROP_LOOP;
+	__builtin_memset(fib, 0, sizeof(*fib));
 	__builtin_memset(h, 0, sizeof(*h));
 	h->v6 = !address_is_v4(host);
-	h->fib.ifindex = s->fib_ifindex;
-	h->fib.l4_protocol = IPPROTO_UDP;
-	h->fib.tot_len = 1; /* makes the kernel tell the route's MTU */
+	fib->ifindex = s->fib_ifindex;
+	fib->l4_protocol = IPPROTO_UDP;
+	fib->tot_len = 1; /* makes the kernel tell the route's MTU */
 	if (h->v6) {
-		h->fib.family = AF_INET6;
-		__builtin_memcpy(h->fib.ipv6_dst, host->bytes, 16);
+		fib->family = AF_INET6;
+		__builtin_memcpy(fib->ipv6_dst, host->bytes, 16);
 	} else {
-		h->fib.family = AF_INET;
-		h->fib.ipv4_dst = host->w[3];
+		fib->family = AF_INET;
+		fib->ipv4_dst = host->w[3];
 	}
-	err = bpf_fib_lookup(ctx, &h->fib, sizeof(h->fib), 0);
+	err = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
 	if (err != BPF_FIB_LKUP_RET_SUCCESS && err != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROP_NO_ROUTE;
-	ifindex = h->fib.ifindex;
-	d = bpf_map_lookup_elem(&droplets, &ifindex);
+	h->ifindex = fib->ifindex;
+	d = bpf_map_lookup_elem(&droplets, &h->ifindex);
 	if (!d)
 		return DROP_NO_SOURCE;
 	h->source = h->v6 ? d->source6 : d->source4;
@@ -43,34 +53,58 @@ static __always_inline enum reason next_hop(ctx_t *ctx, const struct settings *s
 		return DROP_NO_SOURCE;
 	h->traffic = d->traffic;
 	h->mtu = d->mtu;
-	__builtin_memcpy(h->mac, d->mac, 6);
-	if (err == BPF_FIB_LKUP_RET_SUCCESS && h->fib.mtu_result > 1 && h->fib.mtu_result < h->mtu)
-		h->mtu = h->fib.mtu_result;
-	now = bpf_ktime_get_coarse_ns();
-	path = bpf_map_lookup_elem(&paths, host);
-	if (path && path->mtu && now < path->expires && path->mtu < h->mtu)
-		h->mtu = path->mtu;
-	if (!CTX_XDP)
-		return REASON_NONE;
-	/* XDP would use a neighbour's entry for as long as the kernel keeps it, and nobody would ask
-	 * whether it is still true. So one packet now and then goes by the kernel. */
-	h->refresh = err != BPF_FIB_LKUP_RET_SUCCESS || !path ||
-		     now - path->refreshed > s->refresh_ns;
-	if (h->refresh) {
-		struct path fresh = { .refreshed = now };
-
-		if (path) {
-			fresh.mtu = path->mtu;
-			fresh.expires = path->expires;
-		}
-		bpf_map_update_elem(&paths, host, &fresh, BPF_ANY);
-	}
-	if (!(d->flags & DROPLET_XDP))
-		h->refresh = true; /* its driver may not take frames from XDP */
+	if (err == BPF_FIB_LKUP_RET_SUCCESS && fib->mtu_result > 1 && fib->mtu_result < h->mtu)
+		h->mtu = fib->mtu_result;
+	h->via_v6 = fib->family == AF_INET6;
+	__builtin_memcpy(h->via.bytes, fib->ipv6_dst, 16);
+	__builtin_memcpy(h->dmac, fib->dmac, 6);
+	__builtin_memcpy(h->smac, d->mac, 6);
+	h->tx = !!(d->flags & DROPLET_TX);
+	h->kernel = !(d->flags & DROPLET_XDP); /* its driver may not take frames from XDP */
+	p->refresh |= err != BPF_FIB_LKUP_RET_SUCCESS;
 	return REASON_NONE;
 }
 
-/* What XDP leaves to tcx on the same device, in the metadata area, which nobody on the wire can write. */
+/*
+ * The way to `host`, into p->hop, p->mtu and p->refresh. XDP would use a neighbour's entry for as long as
+ * the kernel keeps it, and nobody would ask whether it is still true. So one packet now and then goes by
+ * the kernel.
+ */
+static __always_inline enum reason next_hop(ctx_t *ctx, struct packet *p, const struct settings *s,
+					    const struct address *host)
+{
+	const struct path *known = bpf_map_lookup_elem(&paths, host);
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct path path = {};
+	enum reason r;
+
+	if (known)
+		path = *known;
+	if (!address_equal(&path.host, host))
+		__builtin_memset(&path, 0, sizeof(path));
+	p->refresh = CTX_XDP && (!path.refreshed || now - path.refreshed > s->refresh_ns);
+	if (p->refresh || now - path.looked >= HOP_AGE_NS) {
+		r = look_up_hop(ctx, p, s, host, &path.hop);
+		if (r)
+			return r;
+		if (p->refresh)
+			path.refreshed = now;
+		path.looked = p->refresh ? 0 : now;
+		path.host = *host;
+		bpf_map_update_elem(&paths, host, &path, BPF_ANY);
+	}
+	p->hop = path.hop;
+	p->refresh |= p->hop.kernel;
+	p->mtu = p->hop.mtu;
+	if (path.mtu && now < path.expires && path.mtu < p->mtu)
+		p->mtu = path.mtu;
+	return REASON_NONE;
+}
+
+/*
+ * What XDP leaves to tcx on the same device, in the metadata area. Nobody on a wire can write that; the
+ * other end of a veth can, where it runs XDP of its own: it survives a redirect (seen on 6.18).
+ */
 struct handoff {
 	__u32 magic;
 	__u32 ifindex;
@@ -80,41 +114,69 @@ struct handoff {
 
 #if CTX_XDP
 
-static __always_inline enum reason send_out(ctx_t *ctx, const struct hop *h, int *act)
+/* To whoever comes behind XDP, tcx first, which is not to take another's metadata for ours. */
+static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 {
+	struct handoff *meta = (void *)(long)ctx->data_meta;
+
+	if ((void *)(meta + 1) <= ctx_data(ctx) && meta->magic == HANDOFF_MAGIC &&
+	    bpf_xdp_adjust_meta(ctx, (int)(ctx->data - ctx->data_meta)))
+		return DROP_MODIFY;
+	*act = CTX_PASS;
+	return why;
+}
+
+static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, int *act)
+{
+	const struct hop *h = &p->hop;
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 	struct handoff *meta;
 
 	if (!eth)
 		return DROP_MODIFY;
-	if (h->refresh) {
+	if (p->refresh) {
 		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
 			return DROP_NO_NEIGHBOUR;
 		meta = (void *)(long)ctx->data_meta;
 		if ((void *)(meta + 1) > ctx_data(ctx))
 			return DROP_NO_NEIGHBOUR;
 		meta->magic = HANDOFF_MAGIC;
-		meta->ifindex = h->fib.ifindex;
+		meta->ifindex = h->ifindex;
 		/* To the stack's eyes it has to be a packet for this host. */
 		*act = XDP_PASS;
 		return REASON_NONE;
 	}
-	__builtin_memcpy(eth->h_dest, h->fib.dmac, 6);
-	__builtin_memcpy(eth->h_source, h->fib.smac, 6);
-	*act = h->fib.ifindex == ctx_ifindex(ctx) ? XDP_TX : bpf_redirect(h->fib.ifindex, 0);
+	__builtin_memcpy(eth->h_dest, h->dmac, 6);
+	__builtin_memcpy(eth->h_source, h->smac, 6);
+	*act = h->tx && h->ifindex == ctx_ifindex(ctx) ? XDP_TX : bpf_redirect(h->ifindex, 0);
 	return REASON_NONE;
 }
 
 #else
 
-static __always_inline enum reason send_out(ctx_t *ctx, const struct hop *h, int *act)
+static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 {
-	struct bpf_redir_neigh nh = { .nh_family = h->fib.family };
+	*act = CTX_PASS;
+	return why;
+}
+
+static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, int *act)
+{
+	const struct hop *h = &p->hop;
+	struct bpf_redir_neigh nh = { .nh_family = h->via_v6 ? AF_INET6 : AF_INET };
 
 	/* The kernel resolves, refreshes and writes the MACs. */
-	__builtin_memcpy(nh.ipv6_nh, h->fib.ipv6_dst, 16);
-	*act = bpf_redirect_neigh(h->fib.ifindex, &nh, sizeof(nh), 0);
+	__builtin_memcpy(nh.ipv6_nh, h->via.bytes, 16);
+	*act = bpf_redirect_neigh(h->ifindex, &nh, sizeof(nh), 0);
 	return *act == TC_ACT_REDIRECT ? REASON_NONE : DROP_NO_NEIGHBOUR;
+}
+
+static __always_inline bool behind_xdp(__u32 ifindex)
+{
+	const struct droplet *d = bpf_map_lookup_elem(&droplets, &ifindex);
+	const struct agent *a = d ? NULL : bpf_map_lookup_elem(&agents, &ifindex);
+
+	return (d && (d->flags & DROPLET_XDP)) || (a && (a->flags & AGENT_XDP));
 }
 
 /* A packet that XDP left to us: it is encapsulated, and lacks a neighbour. */
@@ -122,7 +184,8 @@ static __always_inline bool take_handoff(ctx_t *ctx, int *act)
 {
 	struct handoff *meta = (void *)(long)ctx->data_meta;
 
-	if ((void *)(meta + 1) > ctx_data(ctx) || meta->magic != HANDOFF_MAGIC)
+	if ((void *)(meta + 1) > ctx_data(ctx) || meta->magic != HANDOFF_MAGIC ||
+	    !behind_xdp(ctx_ifindex(ctx)))
 		return false;
 	*act = bpf_redirect_neigh(meta->ifindex, NULL, 0, 0);
 	return true;

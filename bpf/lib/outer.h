@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "geneve.h"
+#include "nexthop.h"
 #include "packet.h"
 
 /* PASS: no tunnel packet of ours. */
@@ -38,20 +39,18 @@ static __always_inline enum reason outer_ipv6(ctx_t *ctx, struct packet *p)
 
 	if (!ip || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)
 		return REASON_PASS;
+	address_v6(&p->outer_source, &ip->saddr);
+	address_v6(&p->outer_destination, &ip->daddr);
+	/* In the tables such an address would be IPv4's. No host takes it. */
+	if (address_is_v4(&p->outer_source) || address_is_v4(&p->outer_destination))
+		return REASON_PASS;
 	p->end = ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (p->segment && p->end < p->length)
 		p->end = p->length;
 	p->l4 = ETH_HLEN + sizeof(*ip);
 	p->outer_v6 = true;
 	p->outer_tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
-	address_v6(&p->outer_source, &ip->saddr);
-	address_v6(&p->outer_destination, &ip->daddr);
 	return REASON_NONE;
-}
-
-static __always_inline bool is_own(const struct address *a)
-{
-	return bpf_map_lookup_elem(&addresses, a) != NULL;
 }
 
 static __always_inline bool is_peer(const struct address *a)
@@ -135,7 +134,7 @@ static __always_inline enum reason outer_geneve(ctx_t *ctx, struct packet *p,
 
 /* Everything up to the inner frame, for a droplet. */
 static __always_inline enum reason parse_outer(ctx_t *ctx, struct packet *p,
-					       const struct settings *s, const struct droplet *d)
+					       const struct settings *s)
 {
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 	struct udphdr *udp;
@@ -170,8 +169,7 @@ static __always_inline enum reason parse_outer(ctx_t *ctx, struct packet *p,
 	p->end = udp_end;
 	p->outer_end = udp_end;
 	if (address_is_bad(&p->outer_source) || address_is_multicast(&p->outer_source) ||
-	    address_equal(&p->outer_source, &d->source4) ||
-	    address_equal(&p->outer_source, &d->source6))
+	    is_own(&p->outer_source))
 		return DROP_OUTER_SOURCE;
 	if (!is_peer(&p->outer_source))
 		return DROP_PEER;

@@ -9,17 +9,6 @@ enum fragment {
 	FRAGMENT_LATER,
 };
 
-/* The way to another host. */
-struct hop {
-	struct bpf_fib_lookup fib;
-	struct address source; /* outer source */
-	__u32 mtu;             /* of the way to the host */
-	__u32 traffic;         /* the droplet's slot */
-	__u8 mac[6];           /* the droplet's */
-	__u8 v6;
-	__u8 refresh; /* the kernel's neighbour table is to see the packet */
-};
-
 struct packet {
 	__u32 length;  /* of the frame, as it came */
 	__u32 end;     /* of what the headers so far say is there */
@@ -31,7 +20,7 @@ struct packet {
 	__u32 vni;
 	__u16 geneve;    /* offset of the Geneve header */
 	__u16 outer;     /* bytes from the outer IP header to the end of the options */
-	__u32 outer_end; /* where the UDP datagram ends */
+	__u32 outer_end; /* where the UDP datagram ends; without a tunnel, the frame */
 	__u16 option;    /* offset of return-to-sender, 0: none */
 	__u8 outer_v6;
 	__u8 outer_tos;
@@ -58,7 +47,13 @@ struct packet {
 	struct address source;
 	struct address destination;
 	__u32 hash;
+
+	/* The way to another host. */
 	struct hop hop;
+	__u32 mtu;    /* that the way is known to take */
+	__u8 refresh; /* the kernel's neighbour table is to see the packet */
+	__u8 pad2[3];
+	struct bpf_fib_lookup fib;
 };
 
 /*
@@ -82,6 +77,7 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 	__builtin_memset(p, 0, offsetof(struct packet, hop));
 	p->length = ctx_len(ctx);
 	p->end = p->length;
+	p->outer_end = p->length;
 	p->segment = ctx_segment(ctx);
 	return p;
 }

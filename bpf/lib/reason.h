@@ -27,8 +27,8 @@ enum reason {
 	REASON_TO_TCX,         /* XDP leaves it to tcx: headers spread over buffers */
 
 	/* Drops: the outer packet. */
-	REASON_DROP_FIRST = 16,
-	DROP_OUTER_SHORT = REASON_DROP_FIRST, /* Geneve to us that ends inside a header */
+	DROP_OUTER_SHORT = 16,                /* Geneve to us that ends inside a header */
+	REASON_DROP_FIRST = DROP_OUTER_SHORT, /* no name of its own: what comes first is printed */
 	DROP_OUTER_LENGTH,                    /* IP or UDP length disagrees with the packet */
 	DROP_OUTER_FRAGMENT,                  /* a fragment of a tunnel packet */
 	DROP_OUTER_SOURCE, /* the outer source is one of our own addresses, or not unicast */

@@ -40,6 +40,7 @@ struct settings {
 /* droplets: interfaces on the substrate. */
 enum droplet_flags {
 	DROPLET_XDP = 1 << 0, /* transit runs in XDP here, tcx behind it */
+	DROPLET_TX = 1 << 1,  /* its driver sends what XDP_TX gives it by itself */
 };
 
 struct droplet {
@@ -172,11 +173,29 @@ struct direct {
 	__u64 seen;       /* CLOCK_MONOTONIC, ns: last received from there */
 };
 
+/* Where a packet to a host leaves, and how: from the routes, the neighbours and the droplet's row. */
+struct hop {
+	struct address source; /* outer source */
+	struct address via;    /* next hop; IPv4's four bytes come first */
+	__u32 ifindex;         /* 0: not known */
+	__u32 traffic;         /* the droplet's slot */
+	__u32 mtu;             /* of device and route */
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u8 v6;     /* the host's family */
+	__u8 via_v6; /* the next hop's */
+	__u8 tx;     /* XDP_TX works there */
+	__u8 kernel; /* XDP does not send there by itself */
+};
+
 /* paths: what is known of the way to a host. */
 struct path {
-	__u64 expires;   /* CLOCK_MONOTONIC, ns; of the MTU */
-	__u64 refreshed; /* the kernel's neighbour table last saw a packet for it */
-	__u32 mtu;       /* 0: none learned */
+	__u64 expires;       /* CLOCK_MONOTONIC, ns; of the MTU */
+	__u64 refreshed;     /* the kernel's neighbour table last saw a packet for it */
+	__u64 looked;        /* when `hop` was looked up; 0: it is not to be used */
+	struct address host; /* the key's again: the row may be another's by the time it is read */
+	struct hop hop;
+	__u32 mtu; /* learned; 0: none */
 	__u32 pad;
 };
 

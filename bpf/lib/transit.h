@@ -12,11 +12,14 @@
 #define HEADERS_MAX 512
 
 /* `need` bytes from the start have to be in one piece. XDP cannot do that: tcx behind it can. */
-static __always_inline bool in_one_piece(ctx_t *ctx, const struct packet *p, __u32 need)
+static __always_inline enum reason in_one_piece(ctx_t *ctx, const struct packet *p, __u32 need,
+						int *act)
 {
 	__u32 linear = ctx_end(ctx) - ctx_data(ctx);
 
-	return linear >= need || linear >= p->length || ctx_pull(ctx, HEADERS_MAX);
+	if (linear >= need || linear >= p->length || ctx_pull(ctx, HEADERS_MAX))
+		return REASON_NONE;
+	return CTX_XDP ? pass(ctx, REASON_TO_TCX, act) : DROP_MODIFY; /* no memory */
 }
 
 static __always_inline void count_taken(const struct droplet *d, __u32 length)
@@ -50,16 +53,16 @@ static __always_inline enum reason send_on(ctx_t *ctx, struct packet *p, const s
 	enum reason r;
 	int delta;
 
-	r = next_hop(ctx, s, host, h);
+	r = next_hop(ctx, p, s, host);
 	if (r)
 		return r;
 	f.source = source ? source : &h->source;
 	base = ETH_HLEN + ip_length(h->v6) + sizeof(struct udphdr);
 	delta = (int)(base + room) - (int)p->geneve;
 	f.length = p->outer_end + delta - ETH_HLEN;
-	if ((p->segment ? inner_size(ctx, p) + p->l3 - ETH_HLEN + delta : f.length) > h->mtu) {
+	if ((p->segment ? inner_size(ctx, p) + p->l3 - ETH_HLEN + delta : f.length) > p->mtu) {
 		/* The sender's host wrote a packet of this size to us: tell it what the way takes. */
-		return reply_too_big(ctx, ETH_HLEN, p->outer_v6, h->mtu - (delta > 0 ? delta : 0),
+		return reply_too_big(ctx, ETH_HLEN, p->outer_v6, p->mtu - (delta > 0 ? delta : 0),
 				     act);
 	}
 	if (ctx_resize(ctx, delta, h->v6))
@@ -92,7 +95,7 @@ static __always_inline enum reason send_on(ctx_t *ctx, struct packet *p, const s
 			return DROP_MODIFY;
 		o->hops = label->hops;
 	}
-	r = send_out(ctx, h, act);
+	r = send_out(ctx, p, act);
 	if (!r)
 		count_sent(h, f.length + ETH_HLEN);
 	return r;
@@ -107,7 +110,7 @@ static __always_inline enum reason forward(ctx_t *ctx, struct packet *p, const s
 
 	if (!p->hops)
 		return DROP_HOPS;
-	if (address_equal(host, &p->outer_source) || is_own(host))
+	if (address_equal(host, &p->outer_source))
 		return DROP_LOOP;
 	label.hops = p->hops - 1;
 	r = send_on(ctx, p, s, host, NULL, &label, act);
@@ -158,8 +161,6 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 		if (r >= REASON_DROP_FIRST)
 			return r;
 	}
-	if (is_own(&host))
-		return DROP_LOOP;
 	r = send_on(ctx, p, s, &host, NULL, &label, act);
 	return r ? r : REASON_REROUTE;
 }
@@ -176,13 +177,13 @@ static __always_inline enum reason send_answer(ctx_t *ctx, struct packet *p,
 	if (p->geneve != ETH_HLEN + ip_length(p->outer_v6) + sizeof(struct udphdr))
 		return DROP_UNSUPPORTED; /* IP options */
 	f.length = ctx_len(ctx) - ETH_HLEN;
-	r = next_hop(ctx, s, &host, h);
+	r = next_hop(ctx, p, s, &host);
 	if (r)
 		return r;
 	r = write_front(ctx, s, h, &f);
 	if (r)
 		return r;
-	r = send_out(ctx, h, act);
+	r = send_out(ctx, p, act);
 	if (r)
 		return r;
 	count_sent(h, f.length + ETH_HLEN);
@@ -281,22 +282,19 @@ static __always_inline enum reason transit_droplet(ctx_t *ctx, struct packet *p,
 	enum reason r;
 	__u8 type;
 
-	if (!in_one_piece(ctx, p, OUTER_LINEAR)) {
-		*act = CTX_PASS;
-		return REASON_TO_TCX;
-	}
-	r = parse_outer(ctx, p, s, d);
+	r = in_one_piece(ctx, p, OUTER_LINEAR, act);
+	if (r)
+		return r;
+	r = parse_outer(ctx, p, s);
 	if (r == REASON_PASS) {
 		underlay_icmp(ctx, s);
-		*act = CTX_PASS;
-		return r;
+		return pass(ctx, r, act);
 	}
 	if (r)
 		return r;
-	if (!in_one_piece(ctx, p, p->eth + INNER_LINEAR)) {
-		*act = CTX_PASS;
-		return REASON_TO_TCX;
-	}
+	r = in_one_piece(ctx, p, p->eth + INNER_LINEAR, act);
+	if (r)
+		return r;
 	count_taken(d, p->length);
 	r = parse_inner(ctx, p);
 	if (r)

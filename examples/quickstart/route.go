@@ -11,8 +11,8 @@ import (
 
 // Every packet gets one verdict of each program that it meets: one where it is sent, one at each host
 // that it only passes, and one where it is delivered.
-func sends() []bpf.TableReason {
-	return []bpf.TableReason{
+func sends() []bpf.Reason {
+	return []bpf.Reason{
 		bpf.TableReasonREASON_DELIVER_LOCAL,
 		bpf.TableReasonREASON_SEND_DIRECT,
 		bpf.TableReasonREASON_SEND_BOUNCER,
@@ -20,8 +20,8 @@ func sends() []bpf.TableReason {
 	}
 }
 
-func relays() []bpf.TableReason {
-	return []bpf.TableReason{
+func relays() []bpf.Reason {
+	return []bpf.Reason{
 		bpf.TableReasonREASON_DIVIDE_VPC,
 		bpf.TableReasonREASON_DIVIDE_NETWORK,
 		bpf.TableReasonREASON_BOUNCE,
@@ -42,8 +42,8 @@ func (r route) String() string {
 
 // take reads a packet's way off the counters, and takes it out of them.
 func (v verdicts) take(from, to string) (r route) {
-	hop := func(host string, reasons ...bpf.TableReason) bool {
-		i := slices.IndexFunc(reasons, func(reason bpf.TableReason) bool { return v[verdict{host, reason}] > 0 })
+	hop := func(host string, reasons ...bpf.Reason) bool {
+		i := slices.IndexFunc(reasons, func(reason bpf.Reason) bool { return v[verdict{host, reason}] > 0 })
 		if i < 0 {
 			return false
 		}

@@ -14,12 +14,12 @@ import (
 // verdict is what the programs of one host decided on.
 type verdict struct {
 	host   string
-	reason bpf.TableReason
+	reason bpf.Reason
 }
 
 // String is short: B DELIVER.
 func (v verdict) String() string {
-	return v.host + " " + strings.TrimPrefix(v.reason.String(), "REASON_")
+	return v.host + " " + v.reason.String()
 }
 
 // verdicts counts packets, of all hosts.
@@ -50,7 +50,7 @@ func (v verdicts) since(before verdicts) verdicts {
 }
 
 // aside are verdicts on packets that are no endpoint's payload, or that another verdict tells of, too.
-func aside(r bpf.TableReason) bool {
+func aside(r bpf.Reason) bool {
 	switch r {
 	case bpf.TableReasonREASON_PASS, // the underlay's own
 		bpf.TableReasonREASON_ANSWER,         // ARP

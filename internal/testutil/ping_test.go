@@ -212,3 +212,13 @@ func TestEventually(t *testing.T) {
 	require.EqualError(t, poll(20*time.Millisecond, func() error { return fmt.Errorf("%w", errNotYet) }), "not yet")
 	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
 }
+
+// TestPingerThatCannotKeepUp: it takes answers, and stops, also where it is to send faster than it can.
+func TestPingerThatCannotKeepUp(t *testing.T) {
+	a, _ := pair(t)
+	p := StartPing(t, a, PingConfig{Dst: netip.MustParseAddr("192.0.2.2"), Interval: 1, Timeout: 30 * time.Second})
+	some := PingConfig{Dst: p.cfg.Dst, Interval: 2 * time.Millisecond, Timeout: 30 * time.Second, Count: 20}
+	require.Zero(t, StartPing(t, a, some).Wait().Lost)
+	r := p.Stop()
+	require.NotEmpty(t, r.RTTs)
+}

@@ -91,6 +91,11 @@ func (p *Pinger) open() error {
 	if p.conn, err = net.ListenIP(network, from); err != nil {
 		return fmt.Errorf("ping %s: %w", p.cfg.Dst, err)
 	}
+	// The socket gets all ICMP of its namespace, and a busy machine may leave us without a CPU for a while:
+	// what overflows would look lost on the way.
+	if err := p.conn.SetReadBuffer(4 << 20); err != nil {
+		return errors.Join(fmt.Errorf("ping %s: %w", p.cfg.Dst, err), p.conn.Close())
+	}
 	if err := p.fragments(); err != nil {
 		return errors.Join(fmt.Errorf("ping %s: %w", p.cfg.Dst, err), p.conn.Close())
 	}
@@ -177,8 +182,9 @@ func (p *Pinger) run() {
 		}
 		if more && !now.Before(next) && (p.cfg.Interval > 0 || len(p.pending) == 0) {
 			p.send()
-			next = next.Add(p.cfg.Interval)
-			continue
+			// What a busy machine made us miss is not made up for, and each request leaves room to look for
+			// answers: else we would never get to them, nor to Stop.
+			next = now.Add(p.cfg.Interval)
 		}
 		timer.Reset(time.Until(p.wake(more, next)))
 		select {

@@ -3,10 +3,13 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
+	"github.com/mizar-go/mizar/internal/netns"
 	"github.com/mizar-go/mizar/internal/testutil"
 	"github.com/stretchr/testify/require"
 )
@@ -55,4 +58,31 @@ func TestTraffic(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
+}
+
+// A namespace with a name stays when it is closed, until it is removed; also one of which only the file is
+// left. A name is taken once.
+func TestNamed(t *testing.T) {
+	testutil.Root(t)
+	testutil.Leaks(t)
+	name := fmt.Sprintf("mizar-lab-%d", os.Getpid())
+	n, err := NewNamed(name)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, RemoveNamed(name)) })
+	require.NoError(t, n.Bridge("br"))
+	require.NoError(t, n.Close())
+	_, err = NewNamed(name)
+	require.ErrorIs(t, err, os.ErrExist)
+
+	found, err := netns.FromPath(NamePath(name))
+	require.NoError(t, err)
+	testutil.Link(t, found, "br")
+	require.NoError(t, found.Close())
+	require.NoError(t, RemoveNamed(name))
+	require.NoFileExists(t, NamePath(name))
+	require.NoError(t, RemoveNamed(name), "it is gone already")
+
+	require.NoError(t, os.WriteFile(NamePath(name), nil, 0o444))
+	require.NoError(t, RemoveNamed(name))
+	require.NoFileExists(t, NamePath(name))
 }

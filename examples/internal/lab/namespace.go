@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespace is a network namespace, held by a descriptor alone.
+// Namespace is a network namespace, held by a descriptor, and by its name where it has one.
 type Namespace struct {
 	Name string // for messages
 
@@ -21,8 +21,13 @@ type Namespace struct {
 	netlink *netlink.Handle
 }
 
-// NewNamespace makes a namespace with its loopback up.
-func NewNamespace(name string) (_ *Namespace, err error) {
+// NewNamespace makes a namespace with its loopback up. The name is for messages only.
+func NewNamespace(name string) (*Namespace, error) {
+	return newNamespace(name, func() error { return nil })
+}
+
+// newNamespace has keep see to what else shall hold the namespace, from within.
+func newNamespace(name string, keep func() error) (_ *Namespace, err error) {
 	n := &Namespace{Name: name, fd: netns.None()}
 	defer func() {
 		if err != nil {
@@ -32,14 +37,14 @@ func NewNamespace(name string) (_ *Namespace, err error) {
 	err = away(func() (err error) {
 		n.fd, err = netns.New()
 		return err
-	}, func() error { return nil })
+	}, keep)
 	if err != nil {
 		return nil, err
 	}
 	if n.netlink, err = netlink.NewHandleAt(n.fd, unix.NETLINK_ROUTE); err != nil {
 		return nil, err
 	}
-	return n, n.up("lo")
+	return n, n.Up("lo")
 }
 
 // Path names the namespace to other libraries, for as long as it is not closed.
@@ -66,14 +71,6 @@ func (n *Namespace) Close() error {
 		return nil
 	}
 	return n.fd.Close()
-}
-
-func (n *Namespace) up(name string) error {
-	l, err := n.netlink.LinkByName(name)
-	if err != nil {
-		return err
-	}
-	return n.netlink.LinkSetUp(l)
 }
 
 // Sysctl writes a file below /proc/sys/net of the namespace.

@@ -9,11 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// carryXDP makes a veth port of the switch fit for a host that runs XDP at the other end.
+// CarryXDP makes a veth port of the underlay fit for a host that runs XDP at the other end.
 //
 // What the host's XDP sends arrives only where the port polls (NAPI), which a veth does with GRO on. And
 // what the port sends has to be whole: XDP would see a checksum that is still to be written, and a
 // segmented packet as one.
+func (n *Namespace) CarryXDP(port string) error {
+	return n.Do(func() error { return carryXDP(port) })
+}
+
 func carryXDP(port string) error {
 	for _, f := range []struct {
 		name    string

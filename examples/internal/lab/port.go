@@ -26,18 +26,14 @@ func (h *Host) Plug(workload *Namespace, name string, addr netip.Prefix, mtu int
 			err = fmt.Errorf("plug %s into host %s: %w", workload.Name, h.Name, err)
 		}
 	}()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.Index = name, mtu, farIndex()
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerNamespace, veth.PeerMTU = "eth0", netlink.NsFd(workload.fd), uint32(mtu)
-	if err := h.netlink.LinkAdd(veth); err != nil {
+	if err := h.Wire(name, workload, "eth0", mtu); err != nil {
 		return Port{}, err
 	}
 	if err := errors.Join(
 		h.Sysctl("ipv6/conf/"+name+"/disable_ipv6", "1"),
-		h.up(name),
-		workload.assign("eth0", addr),
-		workload.up("eth0"),
+		h.Up(name),
+		workload.Assign("eth0", addr),
+		workload.Up("eth0"),
 	); err != nil {
 		return Port{}, err
 	}

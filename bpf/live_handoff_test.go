@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/mizar-go/mizar/internal/testutil"
+)
+
+const handoffMagic = 0x6d697a61 // HANDOFF_MAGIC
+
+// withMetadata is an XDP program that redirects to an interface, with two words in the metadata area.
+func withMetadata(t *testing.T, ifindex int, words [2]uint32) *ebpf.Program {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.Mov.Imm(asm.R2, -8),
+		asm.FnXdpAdjustMeta.Call(),
+		asm.LoadMem(asm.R1, asm.R6, 8, asm.Word), // data_meta
+		asm.LoadMem(asm.R2, asm.R6, 0, asm.Word), // data
+		asm.Mov.Reg(asm.R3, asm.R1),
+		asm.Add.Imm(asm.R3, 8),
+		asm.JGT.Reg(asm.R3, asm.R2, "out"),
+		asm.StoreImm(asm.R1, 0, int64(words[0]), asm.Word),
+		asm.StoreImm(asm.R1, 4, int64(words[1]), asm.Word),
+		asm.Mov.Imm(asm.R1, int32(ifindex)),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRedirect.Call(),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
+		asm.Return(),
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// T6: XDP leaves a packet to tcx by a word in the metadata area, and tcx sends it as it is. A workload
+// that may use XDP itself writes that area, too: metadata survives a redirect through a veth.
+func TestT6MetadataOfAnEndpoint(t *testing.T) {
+	h, _ := lone(t, false)
+	defer logCounters(t, h)
+	var eth0, x0 int
+	inNS(t, h.workload, func() (err error) {
+		if eth0, err = setUp("eth0"); err != nil {
+			return err
+		}
+		if err := addVeth("x0", mtu, nil, "x1", nil, h.workload); err != nil {
+			return err
+		}
+		x0, err = setUp("x0")
+		if err != nil {
+			return err
+		}
+		l, err := link.AttachXDP(link.XDPOptions{Interface: x0, Flags: link.XDPDriverMode,
+			Program: withMetadata(t, eth0, [2]uint32{handoffMagic, uint32(h.droplet)})})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		_, err = setUp("x1")
+		return err
+	})
+	// Not wrapped, it would be from the host itself.
+	forged := inner(t, macA, macVirtual, host4, far4, 100)
+	r := &rig{t: t, tables: h.tables}
+	testutil.Eventually(t, 20*time.Second, func() error {
+		inNS(t, h.workload, func() error { return sendFrame("x1", forged) })
+		if n := r.counters(); n[TableReasonREASON_RESOLVE]+n[TableReasonDROP_SPOOF_ADDRESS] == 0 {
+			return errors.New("the agent saw no packet")
+		}
+		return nil
+	})
+	require.Zero(t, r.counters()[TableReasonREASON_RESOLVE], "sent as it is")
+}
+
+// T6: nor does XDP pass on to tcx what somebody wrote there.
+func TestT6MetadataPassed(t *testing.T) {
+	r := newRig(t)
+	frame := mutate(tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, f4, a4, 9)), func(b []byte) { b[37]++ })
+	for _, c := range []struct {
+		name string
+		word uint32
+		left int
+	}{{"as if ours", handoffMagic, 0}, {"another's", 1, 16}} {
+		meta := make([]byte, 16) // twice the same
+		for off := range 4 {
+			binary.NativeEndian.PutUint32(meta[off*4:], c.word)
+		}
+		type md struct{ Data, DataEnd, Meta, Ingress, Queue, Egress uint32 }
+		in := append(meta, frame...)
+		var after md
+		out := make([]byte, 1024)
+		opts := &ebpf.RunOptions{Data: in, DataOut: out, ContextOut: &after,
+			Context: md{Data: uint32(len(meta)), DataEnd: uint32(len(in)), Ingress: uint32(r.droplet)}}
+		inNS(t, r.ns, func() error {
+			act, err := r.p.TransitXDP.Run(opts)
+			require.Equal(t, uint32(2), act, "passed")
+			return err
+		})
+		require.Equal(t, c.left, int(after.Data), c.name)
+		require.Equal(t, frame, opts.DataOut[c.left:], c.name)
+	}
+}
+
+// sendFrame writes a frame to an interface.
+func sendFrame(name string, frame []byte) error {
+	ifindex, err := setUp(name)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifindex})
+}

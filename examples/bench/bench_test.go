@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mizar-go/mizar/dataplane"
+	"github.com/mizar-go/mizar/internal/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+// quick is all there is to measure, as short as it can be.
+func quick(t *testing.T) options {
+	o := defaults()
+	o.rounds, o.long, o.endpoints, o.parallel = 1, 50*time.Millisecond, 10_000, 4
+	o.json = filepath.Join(t.TempDir(), "bench.json")
+	o.svg = filepath.Join(t.TempDir(), "bench.svg")
+	return o
+}
+
+// Every figure of every contender is there and positive, in every form, and nothing is left.
+func TestRun(t *testing.T) {
+	testutil.Root(t)
+	leaks(t)
+	o := quick(t)
+	var out bytes.Buffer
+	err := run(t.Context(), o, &out, io.Discard)
+	t.Log("\n" + out.String())
+	require.NoError(t, err)
+	require.Contains(t, out.String(), "To reach")
+
+	var got struct {
+		Goals  []outcome
+		Series []series
+	}
+	b, err := os.ReadFile(o.json)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &got))
+	require.Len(t, got.Goals, len(goals()))
+	for _, g := range got.Goals {
+		require.Positive(t, g.Got, g.Goal)
+	}
+	seen := make(map[string]int)
+	for _, s := range got.Series {
+		require.NotEmpty(t, s.Rounds)
+		for _, v := range s.Rounds {
+			require.Positive(t, v, "%s of %s, MTU %d", s.Figure, s.Contender, s.MTU)
+		}
+		seen[s.Contender]++
+	}
+	figures := 0
+	for _, m := range measures() {
+		if m.asked {
+			continue
+		}
+		figures += len(m.figures)
+		if m.jumbo {
+			figures += len(m.figures)
+		}
+	}
+	for _, c := range contenders() {
+		require.Equal(t, figures, seen[c.name], c.name)
+	}
+	for _, f := range forwarders() {
+		require.Equal(t, 1, seen[f.name], f.name)
+	}
+
+	f, err := os.Open(o.svg)
+	require.NoError(t, err)
+	defer f.Close()
+	for d := xml.NewDecoder(f); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+	}
+}
+
+// Ctrl-C at some points: it stops there, says so, and everything is taken down.
+func TestInterrupt(t *testing.T) {
+	testutil.Root(t)
+	for _, at := range []string{"build contenders", "round 1", "provision 10000", "create 4 endpoints"} {
+		t.Run(at, func(t *testing.T) {
+			leaks(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			o := quick(t)
+			switch at { // get there soon
+			case "build contenders":
+			case "round 1":
+				o.contenders, o.long = []string{vxlan, tcx}, time.Hour
+			default:
+				o.contenders, o.measures = nil, []string{provisioning}
+			}
+			err := run(ctx, o, io.Discard, trigger{at, cancel})
+			require.ErrorIs(t, err, context.Canceled)
+		})
+	}
+}
+
+// trigger calls f when what is written speaks of something.
+type trigger struct {
+	of string
+	f  func()
+}
+
+func (w trigger) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(w.of)) {
+		w.f()
+	}
+	return len(b), nil
+}
+
+// leaks fails the test if the process holds more at its end, or if pins of this process are left.
+func leaks(t *testing.T) {
+	testutil.Leaks(t)
+	t.Cleanup(func() {
+		left, err := filepath.Glob(filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
+		require.NoError(t, err)
+		require.Empty(t, left)
+	})
+}
+
+func TestOptions(t *testing.T) {
+	o, err := parse([]string{"-contenders", "tcx,vxlan", "-measures", "trip", "-rounds", "2", "-json", "-"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, []string{tcx, vxlan}, o.contenders)
+	require.True(t, o.wants("trip"))
+	require.False(t, o.wants(provisioning))
+	for _, bad := range [][]string{
+		{"-contenders", "magic"}, {"-measures", ""}, {"-rounds", "0"}, {"-long", "0s"}, {"-endpoints", "-1"}, {"more"},
+	} {
+		_, err := parse(bad, io.Discard)
+		require.Error(t, err, bad)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	require.Equal(t, 2.0, median([]float64{3, 1, 2}))
+	require.Equal(t, 2.5, median([]float64{4, 1, 2, 3}))
+	// Each round by itself: the machine was half as fast in the second.
+	a, b := &series{Rounds: []float64{10, 5, 10}}, &series{Rounds: []float64{5, 2.5, 5}}
+	require.Equal(t, 2.0, ratio(a, b))
+}
+
+func TestReached(t *testing.T) {
+	more, less := goal{atLeast: 1, aims: 1.5}, goal{atLeast: 1, aims: 0.5}
+	for got, want := range map[float64][2]string{0.4: {"NO", "aim"}, 0.5: {"NO", "aim"}, 1: {"yes", "yes"}, 1.2: {"yes", "NO"}, 1.5: {"aim", "NO"}} {
+		require.Equal(t, want, [2]string{more.reached(got), less.reached(got)}, got)
+	}
+}
