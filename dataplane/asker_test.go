@@ -147,7 +147,7 @@ func (a *asker) stop(t testing.TB, lossless bool) {
 	t.Helper()
 	close(a.stopping)
 	if lossless {
-		testutil.Eventually(t, 10*time.Second, func() error {
+		testutil.Eventually(t, patience, func() error {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if lost := int(a.asked) - len(a.answered); lost != 0 {

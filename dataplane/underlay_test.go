@@ -70,7 +70,7 @@ func TestUnresolvedNeighbour(t *testing.T) {
 		testutil.In(t, f.a.ns, func() error {
 			return netlink.NeighDel(&netlink.Neigh{LinkIndex: index, IP: addrB.AsSlice()})
 		})
-		testutil.Ping(t, f.web, netip.Addr{}, addr4(2), 1, time.Second)
+		testutil.Ping(t, f.web, netip.Addr{}, addr4(2), 1, 2*time.Second)
 		r := testutil.Ping(t, f.web, netip.Addr{}, addr4(2), 1, patience)
 		require.Zero(t, r.Lost, r.Errors)
 		f.destroy(t)

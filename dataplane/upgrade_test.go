@@ -136,7 +136,7 @@ func TestT18UpgradeUnderTraffic(t *testing.T) {
 		require.NoError(t, dp.Close())
 		// Nothing keeps the old ones.
 		for hook, id := range old {
-			testutil.Eventually(t, 5*time.Second, func() error {
+			testutil.Eventually(t, patience, func() error {
 				p, err := ebpf.NewProgramFromID(id)
 				if err == nil {
 					return errors.Join(errors.New(hook.String()+" is still there"), p.Close())

@@ -9,9 +9,11 @@
 //
 // A lab is called what its file is. Every host, every endpoint and the underlay is a network namespace of its
 // own, NAME-HOST, NAME-ENDPOINT and NAME-underlay; each host runs a data-plane, NAME-HOST. The sample files
-// say how a file reads. tshark takes the outer UDP checksum of zero, which tunnels over IPv6 have (RFC 6935),
-// with -o udp.ignore_ipv6_zero_checksum:TRUE. Nothing is built from one with a mistake, and an up that fails or is interrupted takes
+// say how a file reads. Nothing is built from one with a mistake, and an up that fails or is interrupted takes
 // down what it has built.
+//
+// Tunnels over IPv6 have an outer UDP checksum of zero (RFC 6935), which tshark takes with
+// -o udp.ignore_ipv6_zero_checksum:TRUE.
 package main
 
 import (
