@@ -60,11 +60,14 @@ func (v *View) open(p pins) error {
 		case statErr == nil && at != nil && os.SameFile(at, now):
 			return missing(err)
 		case errors.Is(statErr, fs.ErrNotExist):
-			// So there is none, or one of another layout.
-			if _, err := p.exist(); err != nil {
+			// So there is none, one of another layout, or a new one by now.
+			there, err := p.exist()
+			switch {
+			case err != nil:
 				return err
+			case !there:
+				return fmt.Errorf("%s: %w", p.layout(), ErrNotFound)
 			}
-			return fmt.Errorf("%s: %w", p.layout(), ErrNotFound)
 		case statErr != nil:
 			return statErr
 		}

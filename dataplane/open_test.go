@@ -94,7 +94,7 @@ func TestOpenWhileOpenIsLocked(t *testing.T) {
 }
 
 // TestOpenAndDestroyAtOnce: of many at most one holds the instance, and none trips over what another
-// removes.
+// removes, nor does who only looks.
 func TestOpenAndDestroyAtOnce(t *testing.T) {
 	h := newHost(t)
 	var (
@@ -126,7 +126,28 @@ func TestOpenAndDestroyAtOnce(t *testing.T) {
 			}
 		})
 	}
+	stop := make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			v, err := InspectAt(h.bpffs, h.name)
+			if err == nil {
+				err = v.Close()
+			}
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				failed <- err
+				return
+			}
+		}
+	})
 	wg.Wait()
+	close(stop)
+	looking.Wait()
 	close(failed)
 	for err := range failed {
 		t.Error(err)
