@@ -148,9 +148,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		before := p.snapshot(t)
 		for i, step := range attaching {
 			for _, attach := range []bool{false, true} {
-				p.dying(step)
-				wait(func() { _, _ = p.Attach(t.Context(), Config{Interface: "up0", Mode: mode}) })
-				p.failAt = nil
+				p.killed(t, "attach", mode, step)
 				q := p.again(t)
 				if i == 0 {
 					require.Equal(t, before, p.snapshot(t))
@@ -170,9 +168,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		}
 		for _, step := range detaching {
 			p.attach(t, mode)
-			p.dying(step)
-			wait(func() { _ = p.Detach(t.Context(), "up0") })
-			p.failAt = nil
+			p.killed(t, "detach", mode, step)
 			p.again(t).detach(t)
 			require.Equal(t, before, p.snapshot(t), step)
 		}

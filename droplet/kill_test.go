@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,43 +21,74 @@ import (
 	"github.com/mizar-go/mizar/internal/testutil"
 )
 
-// childDir tells the test program to be the process that gets killed, with the pins where it says.
-const childDir = "MIZAR_TEST_DROPLET_CHILD"
+// childEnv makes the test program the process that gets killed. It says what to do (attach or detach up0),
+// in which mode, the step to die at, and where the pins are. Without a step it attaches, and waits.
+const childEnv = "MIZAR_TEST_DROPLET_CHILD"
 
-// child attaches up0 in the namespace of descriptor 3, says so, and waits to be killed.
-func child(dir string) int {
-	err := func() error {
-		ns, err := netns.FromFD(3)
-		if err != nil {
-			return err
-		}
-		p, _, err := openPlane(dir, ns, "blue")
-		if err != nil {
-			return err
-		}
-		if _, err := p.Attach(context.Background(), Config{Interface: "up0", Mode: Native}); err != nil {
-			return err
-		}
-		if _, err := p.SetupFIB(context.Background()); err != nil {
-			return err
-		}
-		fmt.Println("attached")
-		_, err = os.Stdin.Read(make([]byte, 1)) // for good, or until the parent is gone
+// child is that process, with the namespace as descriptor 3.
+func child(what string) int {
+	fmt.Fprintln(os.Stderr, "child:", childDo(strings.Split(what, "|")))
+	return 1 // it should have been killed
+}
+
+func childDo(args []string) error {
+	verb, step, dir := args[0], args[2], args[3]
+	mode, err := strconv.Atoi(args[1])
+	if err != nil {
 		return err
-	}()
-	fmt.Fprintln(os.Stderr, "child:", err)
-	return 1
+	}
+	ns, err := netns.FromFD(3)
+	if err != nil {
+		return err
+	}
+	p, _, err := openPlane(dir, ns, "blue")
+	if err != nil {
+		return err
+	}
+	p.failAt = func(s string) error {
+		if s == step {
+			return unix.Kill(unix.Getpid(), unix.SIGKILL)
+		}
+		return nil
+	}
+	if verb == "detach" {
+		return p.Detach(context.Background(), "up0")
+	}
+	if _, err := p.Attach(context.Background(), Config{Interface: "up0", Mode: Mode(mode)}); err != nil {
+		return err
+	}
+	if _, err := p.SetupFIB(context.Background()); err != nil {
+		return err
+	}
+	fmt.Println("attached")
+	_, err = os.Stdin.Read(make([]byte, 1)) // for good, or until the parent is gone
+	return err
+}
+
+// child is the command that runs one. The caller closes its descriptor.
+func (p *plane) child(t *testing.T, verb string, mode Mode, step string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%d|%s|%s", childEnv, verb, mode, step, p.dir))
+	cmd.ExtraFiles = []*os.File{os.NewFile(uintptr(dup(t, p.ns)), "netns")}
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// killed runs a process that is killed when it comes to a step.
+func (p *plane) killed(t *testing.T, verb string, mode Mode, step string) {
+	t.Helper()
+	cmd := p.child(t, verb, mode, step)
+	err := cmd.Run()
+	require.NoError(t, cmd.ExtraFiles[0].Close())
+	require.ErrorContains(t, err, "signal: killed", "%s, %s", verb, step)
 }
 
 func TestKilledProcess(t *testing.T) {
 	p, far := newHost(t)
 	before := p.snapshot(t)
-	file := os.NewFile(uintptr(dup(t, p.ns)), "netns")
-	defer file.Close()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childDir+"="+p.dir)
-	cmd.ExtraFiles = []*os.File{file}
-	cmd.Stderr = os.Stderr
+	cmd := p.child(t, "attach", Native, "")
+	defer cmd.ExtraFiles[0].Close()
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	defer stdin.Close()

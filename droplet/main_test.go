@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
-		os.Exit(child(dir))
+	if what := os.Getenv(childEnv); what != "" {
+		os.Exit(child(what))
 	}
 	os.Exit(testutil.VerifyMain(m))
 }
