@@ -37,7 +37,7 @@ static __always_inline bool counted(const ctx_t *ctx, enum reason r)
 SEC("tc")
 int transit(struct __sk_buff *ctx)
 {
-	struct packet *p = new_packet(ctx);
+	struct packet *p = ctx_mend(ctx) ? new_packet(ctx) : NULL;
 	int act = CTX_DROP;
 	enum reason r;
 
@@ -54,7 +54,7 @@ int transit(struct __sk_buff *ctx)
 SEC("tc")
 int agent(struct __sk_buff *ctx)
 {
-	struct packet *p = new_packet(ctx);
+	struct packet *p = ctx_mend(ctx) ? new_packet(ctx) : NULL;
 	int act = CTX_DROP;
 	enum reason r;
 

@@ -31,6 +31,7 @@ func everyMode(t *testing.T, f func(t *testing.T, p *pair)) {
 	}{
 		{droplet.TCX, endpoint.TCX},
 		{droplet.Native, endpoint.Native},
+		{droplet.Generic, endpoint.Generic},
 		{droplet.Native, endpoint.TCX}, // what Auto takes on a NIC
 		{droplet.TCX, endpoint.Native},
 	} {

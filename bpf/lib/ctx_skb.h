@@ -32,6 +32,23 @@ static __always_inline __u32 ctx_ifindex(const ctx_t *ctx)
 	return ctx->ifindex;
 }
 
+/*
+ * Behind generic XDP the kernel may have forgotten how long the Ethernet header is: programs get packets
+ * that begin with IP, though the header is there (seen on 6.18; where XDP takes frags, most packets are
+ * copied first, since 6.9, and the copy lacks mac_len). Such a packet has more bytes from its Ethernet
+ * header on than we are shown; to all others the first load is refused.
+ */
+static __always_inline bool ctx_mend(ctx_t *ctx)
+{
+	__u8 eth[ETH_HLEN];
+
+	if (bpf_skb_load_bytes_relative(ctx, ctx->data_end - ctx->data, eth, 1, BPF_HDR_START_MAC))
+		return true;
+	return !bpf_skb_load_bytes_relative(ctx, 0, eth, sizeof(eth), BPF_HDR_START_MAC) &&
+	       !bpf_skb_change_head(ctx, sizeof(eth), 0) &&
+	       !bpf_skb_store_bytes(ctx, 0, eth, sizeof(eth), 0);
+}
+
 static __always_inline bool ctx_pull(ctx_t *ctx, __u32 len)
 {
 	return !bpf_skb_pull_data(ctx, len < ctx->len ? len : ctx->len);
