@@ -95,9 +95,13 @@ func (s *Stats) Events(ctx context.Context) iter.Seq2[maps.Event, error] {
 			if cause := context.Cause(ctx); err != nil && cause != nil {
 				err = cause
 			}
-			if !yield(event, err) {
+			if !yield(event, err) || err != nil {
 				return
 			}
+		}
+		// Interrupted while it waited for one, Read ends without a word.
+		if cause := context.Cause(ctx); cause != nil {
+			yield(maps.Event{}, cause)
 		}
 	}
 }
