@@ -110,6 +110,8 @@ func newHost(t *testing.T) (p *plane, far *netns.Handle) {
 	testutil.Addr(t, far, "sw0", "192.0.2.2/24", "2001:db8:1::2/64")
 	testutil.Up(t, ns, "up0")
 	testutil.Up(t, far, "sw0")
+	testutil.Ready(t, ns, "up0")
+	testutil.Ready(t, far, "sw0")
 	return newPlane(t, ns, "blue"), far
 }
 

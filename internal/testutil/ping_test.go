@@ -100,6 +100,8 @@ func TestPingICMPErrors(t *testing.T) {
 	MTU(t, c, 1400, "eth0")
 	Up(t, router, "eth1")
 	Up(t, c, "eth0")
+	Ready(t, router, "eth1")
+	Ready(t, c, "eth0")
 	Sysctl(t, router, "net/ipv4/ip_forward", "1")
 	Sysctl(t, router, "net/ipv6/conf/all/forwarding", "1")
 	Route(t, a, "eth0", "0.0.0.0/0", "192.0.2.2")
