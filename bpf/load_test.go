@@ -9,6 +9,7 @@ import (
 )
 
 func TestLoad(t *testing.T) {
+	needRoot(t)
 	tables, err := NewTables(Limits{Endpoints: 1000})
 	require.NoError(t, err)
 	defer tables.Close()
