@@ -114,7 +114,11 @@ func relayedPackets(t testing.TB, in overlay, u, to underlay) []packetCase {
 		{name: "divide vpc " + name, from: -1, prepare: in.by(to), reason: TableReasonREASON_DIVIDE_VPC,
 			in:  tunnel(t, u.far, u.host, vni, append(other, rts(u.far, 1, false)...), away),
 			out: tunnel(t, to.host, to.divider, vni, append(other, rts(u.far, 0, false)...), away)},
-		{name: "reroute " + name, from: -1, prepare: in.by(to), reason: TableReasonREASON_REROUTE,
+		{name: "reroute " + name, from: -1, reason: TableReasonREASON_REROUTE,
+			prepare: func(r *rig) {
+				in.by(to)(r)
+				r.learned(vni, in.unknown, u.far)
+			},
 			in:  tunnel(t, u.far, u.host, vni, rts(u.far, 4, true), back),
 			out: tunnel(t, to.host, to.bouncer, vni, rts(to.host, 4, false), back)},
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 )
 
 // Programs are the four programs, and the arrays through which an agent tail-calls transit. A prog
@@ -134,6 +135,13 @@ func (p *Programs) loadXDP(t *Tables) error {
 			return err
 		}
 	}
+	version, err := features.LinuxVersionCode()
+	if err != nil {
+		return err
+	}
+	if err := spec.Variables["redirects_frags"].Set(version >= redirectsFrags); err != nil {
+		return err
+	}
 	opts := t.options()
 	prepare(spec, opts)
 	var objs struct {
@@ -150,6 +158,10 @@ func (p *Programs) loadXDP(t *Tables) error {
 
 // unixXDPHasFrags is BPF_F_XDP_HAS_FRAGS.
 const unixXDPHasFrags = 1 << 5
+
+// redirectsFrags is the first kernel whose XDP redirects packets of several buffers: 6.3. It cannot be
+// asked for; where it was brought to an older one, tcx takes them all the same.
+const redirectsFrags = 6<<16 | 3<<8
 
 // WireTransit puts transit into the arrays of the agents. An agent that is attached before drops what
 // it would have handed over, and counts it.

@@ -107,11 +107,16 @@ func rareTunnels(t testing.TB) []packetCase {
 				r.put(r.tables.Endpoints, TableEndpointKey{Vni: vni, Addr: address(a4)}, TableEndpoint{Kind: 2})
 			}},
 		{name: "came back, and lives here now", in: tunnel(t, far4, host4, vni, rts(far4, 4, true), mine(b4)),
-			reason: TableReasonREASON_DELIVER, out: delivered(mine(b4), macB)},
+			reason: TableReasonREASON_DELIVER, out: delivered(mine(b4), macB),
+			prepare: func(r *rig) { r.learned(vni, b4, far4) }},
 		{name: "came back, and lives elsewhere", in: tunnel(t, bouncer4, host4, vni, rts(bouncer4, 4, true), mine(f4)),
-			reason: TableReasonREASON_REROUTE, out: tunnel(t, host4, far4, vni, rts(host4, 4, false), mine(f4))},
+			reason: TableReasonREASON_REROUTE, out: tunnel(t, host4, far4, vni, rts(host4, 4, false), mine(f4)),
+			prepare: func(r *rig) { r.learned(vni, f4, bouncer4) }},
 		{name: "came back, and the tables say here", in: tunnel(t, far4, host4, vni, rts(far4, 4, true), mine(f4)),
-			reason: TableReasonDROP_LOOP, prepare: func(r *rig) { r.endpoint(vni, f4, TableEndpoint{Host: address(host4)}) }},
+			reason: TableReasonDROP_LOOP, prepare: func(r *rig) {
+				r.learned(vni, f4, far4)
+				r.endpoint(vni, f4, TableEndpoint{Host: address(host4)})
+			}},
 		{name: "bounced, too big for the path", in: bounce, reason: TableReasonREASON_TOO_BIG_REPLY,
 			prepare: func(r *rig) {
 				r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Host: address(far4), Mtu: uint32(len(bounce) - 14 - 1), Expires: 1 << 62})

@@ -55,7 +55,15 @@ type TableDirect struct {
 	Host       TableAddress
 	Generation uint64
 	Seen       uint64
+	Flags      TableDirectFlags
+	Pad        uint32
 }
+
+type TableDirectFlags uint32
+
+const (
+	TableDirectFlagsDIRECT_GONE TableDirectFlags = 1
+)
 
 type TableDroplet struct {
 	_       structs.HostLayout

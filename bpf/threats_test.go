@@ -189,6 +189,14 @@ func TestT11OnlyPeersTeach(t *testing.T) {
 	}
 }
 
+// learned says that an endpoint lives on that host, as if a packet had come from there just now.
+func (r *rig) learned(v uint32, a, host netip.Addr) {
+	var vpc TableVpc
+	require.NoError(r.t, r.tables.VPCs.Lookup(v, &vpc))
+	r.put(r.tables.Directs, TableEndpointKey{Vni: v, Addr: address(a)},
+		TableDirect{Host: address(host), Generation: vpc.Generation, Seen: 1 << 62})
+}
+
 // What was learned is followed at once when the endpoint moves, and believed for a time only.
 func TestDirectMovesAndAges(t *testing.T) {
 	r := newRig(t)
@@ -225,13 +233,50 @@ func TestT10LearnedIsVoid(t *testing.T) {
 		r.tables.Directs.Delete(TableEndpointKey{Vni: vni, Addr: address(unknown4)})
 	}})
 	back := func(host netip.Addr) []byte { return tunnel(t, host, host4, vni, rts(host, 4, true), out) }
-	r.check(packetCase{name: "returned by another", from: -1, in: back(divider4), reason: TableReasonREASON_REROUTE})
-	_, ok := r.direct(vni, unknown4)
-	require.True(t, ok)
-	r.check(packetCase{name: "returned", from: -1, in: back(far4), reason: TableReasonREASON_REROUTE,
-		out: tunnel(t, host4, bouncer4, vni, rts(host4, 4, false), out)})
-	_, ok = r.direct(vni, unknown4)
+	r.check(packetCase{name: "returned by another", from: -1, in: back(divider4), reason: TableReasonDROP_RETURN})
+	r.check(packetCase{name: "still direct", in: out, reason: TableReasonREASON_SEND_DIRECT})
+	for _, name := range []string{"returned", "returned, and was under way before that"} {
+		r.check(packetCase{name: name, from: -1, in: back(far4), reason: TableReasonREASON_REROUTE,
+			out: tunnel(t, host4, bouncer4, vni, rts(host4, 4, false), out)})
+		r.check(packetCase{name: "forgotten", in: out, reason: TableReasonREASON_SEND_BOUNCER})
+	}
+	r.check(packetCase{name: "taught at once", from: -1, in: teach, reason: TableReasonREASON_DELIVER})
+	r.check(packetCase{name: "learned once more", in: out, reason: TableReasonREASON_SEND_DIRECT})
+	r.check(packetCase{name: "returned by where the old VPC knew it", from: -1, in: back(far4), reason: TableReasonDROP_RETURN,
+		prepare: func(r *rig) { r.put(r.tables.VPCs, uint32(vni), TableVpc{Vni: vni, Set: 3, Generation: 78}) }})
+}
+
+// T13: a host that is let in could return what we never sent, in the name of any endpoint here. It is taken
+// only from where the destination was, as far as we know.
+func TestT13ReturnOfWhatWasNotSent(t *testing.T) {
+	r := newRig(t)
+	back := func(to netip.Addr) []byte {
+		return tunnel(t, far4, host4, vni, rts(far4, 4, true), inner(t, macA, macVirtual, a4, to, 9))
+	}
+	for name, to := range map[string]netip.Addr{"local": b4, "not known": unknown4, "in no network": elsewhere4} {
+		r.check(packetCase{name: name, from: -1, in: back(to), reason: TableReasonDROP_RETURN})
+	}
+	r.check(packetCase{name: "lives there, say the tables", from: -1, in: back(f4), reason: TableReasonREASON_REROUTE})
+	r.check(packetCase{name: "lives elsewhere", from: -1, in: back(f4), reason: TableReasonDROP_RETURN,
+		prepare: func(r *rig) { r.endpoint(vni, f4, TableEndpoint{Host: address(divider4)}) }})
+	r.check(packetCase{name: "was there too long ago", from: -1, in: back(unknown4), reason: TableReasonDROP_RETURN,
+		prepare: func(r *rig) {
+			var s TableSettings
+			require.NoError(t, r.tables.Settings.Lookup(uint32(0), &s))
+			s.DirectAgeNs = 1
+			r.put(r.tables.Settings, uint32(0), s)
+			r.put(r.tables.Directs, TableEndpointKey{Vni: vni, Addr: address(unknown4)}, TableDirect{Host: address(far4), Generation: 1})
+		}})
+}
+
+// What is sent into a black hole is dropped, wherever packets from there come from.
+func TestBlackholeTeachesNothing(t *testing.T) {
+	r := newRig(t)
+	in := tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, hole4, a4, 9))
+	r.check(packetCase{name: "from it", from: -1, in: in, reason: TableReasonREASON_DELIVER})
+	_, ok := r.direct(vni, hole4)
 	require.False(t, ok)
+	r.check(packetCase{name: "to it", in: inner(t, macA, macVirtual, a4, hole4, 9), reason: TableReasonDROP_BLACKHOLE})
 }
 
 // T13, second half: a source endpoint is accepted from the host that the tables say it lives on.

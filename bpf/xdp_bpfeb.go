@@ -16,28 +16,29 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	XDPMapAddresses   = "addresses"
-	XDPMapAgents      = "agents"
-	XDPMapAllowed     = "allowed"
-	XDPMapCounters    = "counters"
-	XDPMapDirects     = "directs"
-	XDPMapDroplets    = "droplets"
-	XDPMapEndpoints   = "endpoints"
-	XDPMapEventLimits = "event_limits"
-	XDPMapEvents      = "events"
-	XDPMapNetworks    = "networks"
-	XDPMapPaths       = "paths"
-	XDPMapPeers       = "peers"
-	XDPMapPrograms    = "programs"
-	XDPMapRestore     = "restore"
-	XDPMapScratch     = "scratch"
-	XDPMapSets        = "sets"
-	XDPMapSettings    = "settings"
-	XDPMapTraffic     = "traffic"
-	XDPMapVpcs        = "vpcs"
-	XDPProgAgent      = "agent"
-	XDPProgTransit    = "transit"
-	XDPVarFrags       = "frags"
+	XDPMapAddresses      = "addresses"
+	XDPMapAgents         = "agents"
+	XDPMapAllowed        = "allowed"
+	XDPMapCounters       = "counters"
+	XDPMapDirects        = "directs"
+	XDPMapDroplets       = "droplets"
+	XDPMapEndpoints      = "endpoints"
+	XDPMapEventLimits    = "event_limits"
+	XDPMapEvents         = "events"
+	XDPMapNetworks       = "networks"
+	XDPMapPaths          = "paths"
+	XDPMapPeers          = "peers"
+	XDPMapPrograms       = "programs"
+	XDPMapRestore        = "restore"
+	XDPMapScratch        = "scratch"
+	XDPMapSets           = "sets"
+	XDPMapSettings       = "settings"
+	XDPMapTraffic        = "traffic"
+	XDPMapVpcs           = "vpcs"
+	XDPProgAgent         = "agent"
+	XDPProgTransit       = "transit"
+	XDPVarFrags          = "frags"
+	XDPVarRedirectsFrags = "redirects_frags"
 )
 
 // LoadXDP returns the embedded CollectionSpec for XDP.
@@ -115,7 +116,8 @@ type XDPMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPVariableSpecs struct {
-	Frags *ebpf.VariableSpec `ebpf:"frags"`
+	Frags          *ebpf.VariableSpec `ebpf:"frags"`
+	RedirectsFrags *ebpf.VariableSpec `ebpf:"redirects_frags"`
 }
 
 // XDPObjects contains all objects after they have been loaded into the kernel.
@@ -187,7 +189,8 @@ func (m *XDPMaps) Close() error {
 //
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPVariables struct {
-	Frags *ebpf.Variable `ebpf:"frags"`
+	Frags          *ebpf.Variable `ebpf:"frags"`
+	RedirectsFrags *ebpf.Variable `ebpf:"redirects_frags"`
 }
 
 // XDPPrograms contains all programs after they have been loaded into the kernel.

@@ -54,7 +54,8 @@ func (t *Directs) convert(k bpf.TableEndpointKey, row bpf.TableDirect) (Direct, 
 		return Direct{}, err
 	}
 	key, idle := fromEndpointKey(k), max(0, now-time.Duration(row.Seen))
-	if row.Generation != vpc.Generation || vpc.Flags&bpf.TableVpcFlagsVPC_NO_DIRECT != 0 ||
+	if row.Flags&bpf.TableDirectFlagsDIRECT_GONE != 0 ||
+		row.Generation != vpc.Generation || vpc.Flags&bpf.TableVpcFlagsVPC_NO_DIRECT != 0 ||
 		idle > time.Duration(settings.DirectAgeNs) {
 		return Direct{}, ErrNotFound
 	}
@@ -81,6 +82,23 @@ const manyKeys = 4096
 
 // forget deletes what was learned of these endpoints.
 func (s *store) forget(keys []bpf.TableEndpointKey) error {
+	return s.eachLearned(keys, s.directs.delete)
+}
+
+// outdate voids what was learned of these endpoints. The hosts may still return what is under way to them.
+func (s *store) outdate(keys []bpf.TableEndpointKey) error {
+	return s.eachLearned(keys, func(k bpf.TableEndpointKey) error {
+		row, err := s.directs.get(k)
+		if err != nil || row.Flags&bpf.TableDirectFlagsDIRECT_GONE != 0 {
+			return err
+		}
+		row.Flags |= bpf.TableDirectFlagsDIRECT_GONE
+		return s.directs.put(k, row)
+	})
+}
+
+// eachLearned calls f for those of the keys of which something may be learned.
+func (s *store) eachLearned(keys []bpf.TableEndpointKey, f func(bpf.TableEndpointKey) error) error {
 	if len(keys) > manyKeys {
 		learned := map[bpf.TableEndpointKey]bool{}
 		err := s.directs.each(func(k bpf.TableEndpointKey, _ bpf.TableDirect) error {
@@ -99,8 +117,42 @@ func (s *store) forget(keys []bpf.TableEndpointKey) error {
 		keys = some
 	}
 	for _, k := range keys {
-		if err := s.directs.delete(k); err != nil && !errors.Is(err, ErrNotFound) {
+		if err := f(k); err != nil && !errors.Is(err, ErrNotFound) {
 			return naming(err, "forget learned host of", fromEndpointKey(k))
+		}
+	}
+	return nil
+}
+
+// expectReturns lets the host where an endpoint has been return what is under way to it: programs take that
+// only from where they may have sent it. Of very many rows, packets in flight are not worth the time.
+func (s *store) expectReturns(keys []bpf.TableEndpointKey, rows []bpf.TableEndpoint) error {
+	if len(keys) > manyKeys {
+		return nil
+	}
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	for i, k := range keys {
+		old, err := s.endpoints.get(k)
+		if errors.Is(err, ErrNotFound) || err == nil && (old.Ifindex != 0 || old.Host == rows[i].Host) {
+			continue
+		}
+		if err != nil {
+			return naming(err, "move endpoint", fromEndpointKey(k))
+		}
+		vpc, err := s.vpcs.get(k.Vni)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return naming(err, "move endpoint", fromEndpointKey(k))
+		}
+		row := bpf.TableDirect{Host: old.Host, Generation: vpc.Generation, Seen: uint64(now),
+			Flags: bpf.TableDirectFlagsDIRECT_GONE}
+		if err := s.directs.put(k, row); err != nil {
+			return naming(err, "move endpoint", fromEndpointKey(k))
 		}
 	}
 	return nil

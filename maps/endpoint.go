@@ -98,14 +98,15 @@ func (t *Endpoints) Insert(row Endpoint) error {
 			if err := t.s.endpoints.insert(k, row.toWire()); err != nil {
 				return err
 			}
-			return t.s.forget([]bpf.TableEndpointKey{k})
+			return t.s.outdate([]bpf.TableEndpointKey{k})
 		})
 	}
 	return naming(err, "insert endpoint", row.Key())
 }
 
 // PutAll is Put for many. If a row is invalid, nothing is written. Otherwise rows are written in order up
-// to the first that fails, and stay.
+// to the first that fails, and stay. With more than 4096 rows at once, packets under way to a configured
+// host where an endpoint was are lost if that host returns them.
 func (t *Endpoints) PutAll(rows []Endpoint) error {
 	return naming(t.putAll(rows), "put", "endpoints")
 }
@@ -119,12 +120,15 @@ func (t *Endpoints) putAll(rows []Endpoint) error {
 		keys[i], values[i] = toEndpointKey(r.Key()), r.toWire()
 	}
 	return t.s.change(func() error {
+		if err := t.s.expectReturns(keys, values); err != nil {
+			return err
+		}
 		done, err := t.s.endpoints.putAll(keys, values)
 		if err != nil {
 			err = of(err, len(rows), rows[done].Key())
 		}
 		// With a row there, nothing is learned any more: what is found now is all.
-		return progress(errors.Join(err, t.s.forget(keys[:done])), done, len(rows))
+		return progress(errors.Join(err, t.s.outdate(keys[:done])), done, len(rows))
 	})
 }
 

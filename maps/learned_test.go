@@ -3,6 +3,7 @@
 package maps
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -92,10 +93,50 @@ func TestT10EndpointThatChangesIsForgotten(t *testing.T) {
 				require.NoError(t, change(r.Endpoints, a))
 			}
 			r.requireLearned(t, b)
-			_, err := r.s.directs.get(toEndpointKey(a))
-			require.ErrorIs(t, err, ErrNotFound)
+			row, err := r.s.directs.get(toEndpointKey(a))
+			if name == "put" || name == "insert" {
+				require.NoError(t, err)
+				require.Equal(t, bpf.TableDirectFlagsDIRECT_GONE, row.Flags)
+			} else {
+				require.ErrorIs(t, err, ErrNotFound)
+			}
 		})
 	}
+}
+
+// The host where an endpoint has been may return what is under way to it: programs are told which that was,
+// learned or configured.
+func TestMovedEndpointMayReturn(t *testing.T) {
+	r := newRig(t, small())
+	a, b := r.tenants(t)
+	was := func(key EndpointKey) netip.Addr {
+		row, err := r.s.directs.get(toEndpointKey(key))
+		if errors.Is(err, ErrNotFound) {
+			return netip.Addr{}
+		}
+		require.NoError(t, err)
+		vpc, err := r.s.vpcs.get(key.VNI)
+		require.NoError(t, err)
+		require.Equal(t, vpc.Generation, row.Generation)
+		require.Equal(t, bpf.TableDirectFlagsDIRECT_GONE, row.Flags)
+		return fromWire(row.Host)
+	}
+	put := func(host netip.Addr, ifindex int) {
+		require.NoError(t, r.Endpoints.Put(Endpoint{VNI: a.VNI, Addr: a.Addr, Host: host, Ifindex: ifindex}))
+		r.requireLearned(t, b)
+	}
+	put(hosts4[1], 0)
+	require.Equal(t, hosts4[0], was(a), "learned")
+	put(hosts4[1], 0)
+	require.Equal(t, hosts4[0], was(a), "it did not move")
+	put(hosts6[1], 0)
+	require.Equal(t, hosts4[1], was(a), "configured")
+	put(netip.Addr{}, 3)
+	require.Equal(t, hosts6[1], was(a), "it came here")
+	put(hosts4[0], 0)
+	require.Equal(t, hosts6[1], was(a), "this host returns nothing to itself")
+	require.NoError(t, r.Endpoints.Delete(a))
+	require.False(t, was(a).IsValid())
 }
 
 // Many endpoints at once are forgotten in another way.

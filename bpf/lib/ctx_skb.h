@@ -54,6 +54,11 @@ static __always_inline bool ctx_pull(ctx_t *ctx, __u32 len)
 	return !bpf_skb_pull_data(ctx, len < ctx->len ? len : ctx->len);
 }
 
+static __always_inline bool ctx_sends_frags(void)
+{
+	return true;
+}
+
 static __always_inline int ctx_load(ctx_t *ctx, __u32 off, void *to, __u32 len)
 {
 	return bpf_skb_load_bytes(ctx, off, to, len);

@@ -16,7 +16,8 @@ typedef struct xdp_md ctx_t;
 #define CTX_DROP XDP_DROP
 #define CTX_XDP 1
 
-const volatile bool frags = true; /* the kernel has packets of several buffers (5.18) */
+const volatile bool frags = true;           /* the kernel has packets of several buffers (5.18) */
+const volatile bool redirects_frags = true; /* and redirects them (6.3) */
 
 static __always_inline void *ctx_data(const ctx_t *ctx)
 {
@@ -42,6 +43,12 @@ static __always_inline __u32 ctx_ifindex(const ctx_t *ctx)
 static __always_inline bool ctx_pull(ctx_t *ctx, __u32 len)
 {
 	return false;
+}
+
+/* Packets of several buffers can be sent on. Before 6.3 the kernel loses them at a redirect. */
+static __always_inline bool ctx_sends_frags(void)
+{
+	return redirects_frags;
 }
 
 static __always_inline int ctx_load(ctx_t *ctx, __u32 off, void *to, __u32 len)

@@ -38,7 +38,8 @@ static __always_inline enum reason check_and_learn(const struct packet *p)
 	now = bpf_ktime_get_coarse_ns();
 	if (!ep) {
 		d = bpf_map_lookup_elem(&directs, &key);
-		if (d && address_equal(&d->host, host) && now - d->seen < NS_PER_SECOND)
+		if (d && !(d->flags & DIRECT_GONE) && address_equal(&d->host, host) &&
+		    now - d->seen < NS_PER_SECOND)
 			return REASON_NONE;
 		net = find_network(p->vni, &p->source);
 		if (net && net->kind == NETWORK_ENDPOINT) {
@@ -54,7 +55,9 @@ static __always_inline enum reason check_and_learn(const struct packet *p)
 			       : DROP_SOURCE_HOST;
 	}
 	v = find_vpc(p->vni);
-	if (!v || (v->flags & VPC_NO_DIRECT) || (net && (net->flags & NETWORK_NO_DIRECT)))
+	if (!v || (v->flags & VPC_NO_DIRECT))
+		return REASON_NONE;
+	if (net && ((net->flags & NETWORK_NO_DIRECT) || net->kind == NETWORK_BLACKHOLE))
 		return REASON_NONE;
 	if (relayed && (!is_peer(host) || is_own(host) || !is_relay(p, net)))
 		return REASON_NONE;
@@ -73,7 +76,8 @@ static __always_inline const struct direct *find_direct(const struct settings *s
 	const struct direct *d = bpf_map_lookup_elem(&directs, key);
 	const struct vpc *v;
 
-	if (!d || (__s64)(bpf_ktime_get_coarse_ns() - d->seen) > (__s64)s->direct_age_ns)
+	if (!d || (d->flags & DIRECT_GONE) ||
+	    (__s64)(bpf_ktime_get_coarse_ns() - d->seen) > (__s64)s->direct_age_ns)
 		return NULL;
 	v = find_vpc(key->vni);
 	if (!v || v->generation != d->generation || (v->flags & VPC_NO_DIRECT))
@@ -81,13 +85,23 @@ static __always_inline const struct direct *find_direct(const struct settings *s
 	return d;
 }
 
-/* `host` says that an endpoint is not there. */
-static __always_inline void forget(const struct endpoint_key *key, const struct address *host)
+/*
+ * `host` returns what was sent straight to an endpoint: it is not there. True if we may have sent it. What
+ * was learned is void then, but stays: more may be under way.
+ */
+static __always_inline bool forget(const struct settings *s, const struct endpoint_key *key,
+				   const struct address *host)
 {
-	const struct direct *d = bpf_map_lookup_elem(&directs, key);
+	const struct endpoint *ep = bpf_map_lookup_elem(&endpoints, key);
+	struct direct *d = bpf_map_lookup_elem(&directs, key);
+	const struct vpc *v = find_vpc(key->vni);
 
-	if (d && address_equal(&d->host, host))
-		bpf_map_delete_elem(&directs, key);
+	if (d && v && d->generation == v->generation && address_equal(&d->host, host) &&
+	    (__s64)(bpf_ktime_get_coarse_ns() - d->seen) <= (__s64)s->direct_age_ns) {
+		d->flags = DIRECT_GONE;
+		return true;
+	}
+	return ep && address_equal(&ep->host, host);
 }
 
 #endif

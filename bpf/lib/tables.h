@@ -167,10 +167,17 @@ struct allowed_key {
 };
 
 /* directs: learned hosts of endpoints. */
+enum direct_flags {
+	DIRECT_GONE =
+		1 << 0, /* it is not there any more: the host may only return what was under way */
+};
+
 struct direct {
 	struct address host;
 	__u64 generation; /* of the VPC when it was learned */
 	__u64 seen;       /* CLOCK_MONOTONIC, ns: last received from there */
+	enum direct_flags flags;
+	__u32 pad;
 };
 
 /* Where a packet to a host leaves, and how: from the routes, the neighbours and the droplet's row. */

@@ -11,13 +11,14 @@
 #define INNER_LINEAR (ETH_HLEN + 4 + 40)
 #define HEADERS_MAX 512
 
-/* `need` bytes from the start have to be in one piece. XDP cannot do that: tcx behind it can. */
+/* `need` bytes from the start have to be in one piece, or all. XDP cannot do that: tcx behind it can. */
 static __always_inline enum reason in_one_piece(ctx_t *ctx, const struct packet *p, __u32 need,
 						int *act)
 {
 	__u32 linear = ctx_end(ctx) - ctx_data(ctx);
 
-	if (linear >= need || linear >= p->length || ctx_pull(ctx, HEADERS_MAX))
+	if (linear >= p->length || (linear >= need && ctx_sends_frags()) ||
+	    ctx_pull(ctx, HEADERS_MAX))
 		return REASON_NONE;
 	return CTX_XDP ? pass(ctx, REASON_TO_TCX, act) : DROP_MODIFY; /* no memory */
 }
@@ -140,6 +141,7 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	const struct endpoint *ep;
 	const struct network *net;
 	struct address host;
+	bool sent;
 	enum reason r;
 
 	if (!address_equal(&p->sender, &p->outer_source))
@@ -148,10 +150,12 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	if (!ep || !ep->ifindex)
 		return DROP_RETURN;
 	key.addr = p->destination;
-	forget(&key, &p->sender);
+	sent = forget(s, &key, &p->sender);
 	ep = find_endpoint(&key, &net);
 	if (net && net->kind == NETWORK_ENDPOINT)
-		forget(&key, &p->sender);
+		sent |= forget(s, &key, &p->sender);
+	if (!sent)
+		return DROP_RETURN; /* a host could forge any of ours as the sender */
 	if (ep && ep->ifindex)
 		return deliver_tunnel(ctx, p, ep->ifindex, act); /* it moved to this host */
 	if (ep && !address_equal(&ep->host, &p->sender)) {
