@@ -164,6 +164,38 @@ static __always_inline int ctx_tail(ctx_t *ctx, __u32 len)
 	return bpf_skb_change_tail(ctx, len, 0);
 }
 
+/*
+ * The helper for it refuses packets with skb->encapsulation set (a workload's own tunnel, or what came
+ * through ours), and those whose checksum is still to be written behind the cut (TCP behind IP options).
+ * Of such packets what is kept goes to the end, and the middle is cut, 4,095 bytes at most at a time; in
+ * two cuts at least, since the second one sees that the place of the checksum is gone. They stay GSO.
+ */
+static __always_inline int ctx_quote(ctx_t *ctx, __u32 l3, __u32 quote, __u32 room, bool v6)
+{
+	__u32 len = ctx_len(ctx), cut = len - l3 - quote;
+	__be32 word;
+
+	if (!ctx_tail(ctx, l3 + quote))
+		return ctx_resize(ctx, room, v6);
+	if (len < l3 + 2 * quote + room)
+		return -1;
+	for (__u32 i = 0; i < 128 && i < quote; i += sizeof(word))
+		if (bpf_skb_load_bytes(ctx, l3 + i, &word, sizeof(word)) ||
+		    bpf_skb_store_bytes(ctx, len - quote + i, &word, sizeof(word), 0))
+			return -1;
+	cut -= room;
+	for (int i = 0; i < 20 && cut; i++) {
+		__u32 now = i ? cut : (cut + 1) / 2;
+
+		if (now > 0xfff)
+			now = 0xfff;
+		if (bpf_skb_adjust_room(ctx, -(int)now, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+			return -1;
+		cut -= now;
+	}
+	return cut ? -1 : 0;
+}
+
 static __always_inline int ctx_reflect(ctx_t *ctx)
 {
 	return bpf_redirect(ctx->ifindex, 0);

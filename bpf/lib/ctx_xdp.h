@@ -103,6 +103,15 @@ static __always_inline int ctx_tail(ctx_t *ctx, __u32 len)
 	return bpf_xdp_adjust_tail(ctx, (int)len - (int)ctx_len(ctx));
 }
 
+/* Leave `room` bytes after the `l3` that come before the IP header, then its first `quote`, no more; drops
+ * offloads where it can. */
+static __always_inline int ctx_quote(ctx_t *ctx, __u32 l3, __u32 quote, __u32 room, bool v6)
+{
+	if (ctx_tail(ctx, l3 + quote))
+		return -1;
+	return ctx_resize(ctx, room, v6);
+}
+
 /*
  * Back out of the interface that it came in by. Not by XDP_TX: veth sends that on only together with other
  * frames where the other end has NAPI but runs no XDP (seen on 6.18).

@@ -43,7 +43,7 @@ static __always_inline enum reason reply_too_big(ctx_t *ctx, __u32 l3, bool v6, 
 		if (ctx_load(ctx, l3 + 12, &src.w[3], 4) || ctx_load(ctx, l3 + 16, &dst.w[3], 4))
 			return DROP_TOO_BIG;
 	}
-	if (ctx_tail(ctx, l3 + quote) || ctx_resize(ctx, room, v6))
+	if (ctx_quote(ctx, l3, quote, room, v6))
 		return DROP_MODIFY;
 	eth = AT(ctx, 0, struct ethhdr);
 	if (!eth)
