@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,9 +25,9 @@ import (
 
 // A child is this test's binary, run again, that has an instance open when it is killed.
 const (
-	childMode  = "MIZAR_TEST_CHILD" // what it does
-	childBPFFS = "MIZAR_TEST_BPFFS"
-	childXDP   = "MIZAR_TEST_XDP" // what it attaches; empty: in tcx
+	childMode    = "MIZAR_TEST_CHILD" // what it does
+	childBPFFS   = "MIZAR_TEST_BPFFS"
+	childDroplet = "MIZAR_TEST_MODE" // of droplets, as a number; empty: tcx
 
 	hold     = "hold"     // fills the instance and waits
 	upgrade  = "upgrade"  // replaces the programs, and stops before it is done
@@ -68,8 +69,8 @@ func childRun(ctx context.Context, mode string) error {
 		return err
 	}
 	in := droplet.TCX
-	if os.Getenv(childXDP) != "" {
-		in = droplet.Native
+	if mode, err := strconv.Atoi(os.Getenv(childDroplet)); err == nil {
+		in = droplet.Mode(mode)
 	}
 	if err := contentsOf(a, b, 1, 2).fill(ctx, dp, in, endpoint.FD(childWorkload)); err != nil {
 		return err

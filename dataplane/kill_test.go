@@ -30,11 +30,7 @@ func testKilledHolder(t *testing.T, mode droplet.Mode) {
 	web, far := testutil.NewNS(t), testutil.NewNS(t)
 	dpB := b.open(t)
 	require.NoError(t, contentsOf(b, a, 2, 1).fill(t.Context(), dpB, mode, endpoint.FD(far.FD())))
-	var env []string
-	if mode.XDP() {
-		env = append(env, childXDP+"=1")
-	}
-	kill := a.held(t, hold, web, env...)
+	kill := a.held(t, hold, web, fmt.Sprintf("%s=%d", childDroplet, mode))
 	attached, settings := a.running(t), interfaces(t, a.ns)
 	dst := netip.MustParseAddr("10.0.0.2")
 	requireReachable(t, web, dst)
