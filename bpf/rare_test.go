@@ -53,10 +53,16 @@ func passedPackets(t testing.TB) []packetCase {
 		// In the tables, mapped addresses are IPv4's: whom a filter of IPv4 keeps away could be a peer (T11).
 		{name: "mapped source", in: mapped(ok6, 8, far4)},
 		{name: "mapped destination", in: mapped(ok6, 24, host4)},
+		{name: "unspecified destination", in: tunnel(t, far6, netip.IPv6Unspecified(), vni, nil, in), prepare: func(r *rig) {
+			r.put(r.tables.Droplets, uint32(r.droplet), TableDroplet{Source4: address(host4), Mac: [6]byte(macDroplet), Mtu: mtu})
+		}},
 	}
 	for i := range all {
 		all[i].from, all[i].action, all[i].reason = -1, pass, TableReasonREASON_PASS
 		all[i].out = all[i].in
+		if all[i].prepare != nil {
+			continue
+		}
 		all[i].prepare = func(r *rig) {
 			r.put(r.tables.Addresses, address(short), uint32(r.droplet))
 			r.put(r.tables.Droplets, uint32(r.droplet), TableDroplet{Source4: address(host4),

@@ -204,6 +204,7 @@ static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *
 	if (!may_send_from(a, ifindex, &p->source))
 		return DROP_SPOOF_ADDRESS;
 	count_accepted(a, p->length);
+	p->hash = flow_hash(ctx, p);
 	return agent_route(ctx, p, s, a, act);
 }
 

@@ -151,10 +151,10 @@ static __always_inline __u32 mix(__u32 h, __u32 v)
 }
 
 /*
- * Of the flow, the same in either program. A fragment has no ports, nor has the first one here, and the
- * later ones of IPv6 do not tell the protocol where extension headers follow.
+ * The same in either program. A fragment has no ports, nor has the first one here, and the later ones of
+ * IPv6 do not tell the protocol where extension headers follow.
  */
-static __always_inline void inner_hash(ctx_t *ctx, struct packet *p)
+static __always_inline __u32 flow_hash(ctx_t *ctx, const struct packet *p)
 {
 	__u32 h = p->fragment ? 0 : p->proto;
 
@@ -173,7 +173,7 @@ static __always_inline void inner_hash(ctx_t *ctx, struct packet *p)
 	h *= 0x85ebca6b;
 	h ^= h >> 13;
 	h *= 0xc2b2ae35;
-	p->hash = h ^ h >> 16;
+	return h ^ h >> 16;
 }
 
 /* The frame at p->eth, up to L4. ARP is left to its own parser. */
@@ -191,10 +191,7 @@ static __always_inline enum reason parse_inner(ctx_t *ctx, struct packet *p)
 		r = inner_ipv6(ctx, p);
 	else
 		r = DROP_INNER_ETHERTYPE;
-	if (r)
-		return r;
-	inner_hash(ctx, p);
-	return REASON_NONE;
+	return r;
 }
 
 /* Neighbour discovery, MLD aside: solicitations, advertisements, redirects of routers and hosts. */

@@ -132,9 +132,17 @@ static __always_inline enum reason outer_geneve(ctx_t *ctx, struct packet *p,
 	return outer_options(ctx, p, p->geneve + sizeof(*g), p->eth, bpf_htons(s->option_class));
 }
 
+/* Sent to what the droplet itself sends from: mostly so, which spares a look into the table. */
+static __always_inline bool is_source_of(const struct droplet *d, const struct packet *p)
+{
+	const struct address *a = p->outer_v6 ? &d->source6 : &d->source4;
+
+	return !address_is_zero(a) && address_equal(a, &p->outer_destination);
+}
+
 /* Everything up to the inner frame, for a droplet. */
 static __always_inline enum reason parse_outer(ctx_t *ctx, struct packet *p,
-					       const struct settings *s)
+					       const struct settings *s, const struct droplet *d)
 {
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 	struct udphdr *udp;
@@ -154,7 +162,9 @@ static __always_inline enum reason parse_outer(ctx_t *ctx, struct packet *p,
 	if (r)
 		return r;
 	udp = AT(ctx, p->l4, struct udphdr);
-	if (!udp || udp->dest != bpf_htons(s->port) || !is_own(&p->outer_destination))
+	if (!udp || udp->dest != bpf_htons(s->port))
+		return REASON_PASS;
+	if (!is_source_of(d, p) && !is_own(&p->outer_destination))
 		return REASON_PASS;
 
 	/* Ours. From here on it is parsed whole, or dropped. */

@@ -161,6 +161,7 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	if (ep && !address_equal(&ep->host, &p->sender)) {
 		host = ep->host;
 	} else {
+		p->hash = flow_hash(ctx, p);
 		r = relay_sent(p, net, &host);
 		if (r >= REASON_DROP_FIRST)
 			return r;
@@ -275,7 +276,7 @@ static __always_inline enum reason transit_route(ctx_t *ctx, struct packet *p,
 	if (ep)
 		host = ep->host;
 	else
-		r = relay(p->vni, net, p->hash, &host);
+		r = relay(p->vni, net, flow_hash(ctx, p), &host);
 	return r >= REASON_DROP_FIRST ? r : forward(ctx, p, s, &host, r, act);
 }
 
@@ -289,7 +290,7 @@ static __always_inline enum reason transit_droplet(ctx_t *ctx, struct packet *p,
 	r = in_one_piece(ctx, p, OUTER_LINEAR, act);
 	if (r)
 		return r;
-	r = parse_outer(ctx, p, s);
+	r = parse_outer(ctx, p, s, d);
 	if (r == REASON_PASS) {
 		underlay_icmp(ctx, s);
 		return pass(ctx, r, act);
