@@ -75,7 +75,8 @@ func (m *Manager) attachFirst(ctx context.Context, dev *device, row maps.Droplet
 			return d, nil
 		}
 		refused = err
-		if !errors.Is(err, bpf.ErrNotSupported) {
+		// Over what is left of one mode, another would take it for how the device was found.
+		if !errors.Is(err, bpf.ErrNotSupported) || errors.Is(err, errLeft) {
 			break
 		}
 	}
@@ -111,14 +112,15 @@ func (m *Manager) attachAs(ctx context.Context, dev *device, row maps.Droplet, c
 		},
 		{
 			name: "tables",
-			do: func() error {
-				err := m.tables.Droplets.Put(row)
-				if err == nil {
-					row, err = m.tables.Droplets.Get(index) // with its traffic slot
-				}
+			do:   func() error { return m.tables.Droplets.Put(row) },
+			undo: func() error { return absent(m.tables.Droplets.Delete(index)) },
+		},
+		{
+			name: "slot", // of its traffic, which comes with the row
+			do: func() (err error) {
+				row, err = m.tables.Droplets.Get(index)
 				return err
 			},
-			undo: func() error { return absent(m.tables.Droplets.Delete(index)) },
 		},
 		{
 			name: "tcx",

@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/internal/testutil"
+	"github.com/mizar-go/mizar/maps"
 )
 
 var errInjected = errors.New("injected")
@@ -69,7 +71,7 @@ func faults(t *testing.T, f func(t *testing.T, p *plane, mode Mode, attaching, d
 				_, err := p.Attach(t.Context(), Config{Interface: "up0", Mode: mode})
 				return err
 			})
-			want := []string{"restore", "settings", "tables", "tcx"}
+			want := []string{"restore", "settings", "tables", "slot", "tcx"}
 			if mode.XDP() {
 				want = append(want, "xdp")
 			}
@@ -97,6 +99,40 @@ func TestAttachFailsAtEachStep(t *testing.T) {
 		p.detach(t)
 		require.Equal(t, before, p.snapshot(t))
 	})
+}
+
+// Where a refused mode leaves something behind, no other one is tried on top of it.
+func TestNoOtherModeOverWhatIsLeft(t *testing.T) {
+	p, _ := newHost(t)
+	testutil.Bridge(t, p.ns, "br0") // no native XDP
+	testutil.Addr(t, p.ns, "br0", "203.0.113.2/24")
+	attach := func() (d *Droplet, err error) {
+		return d, p.do(t.Context(), func() error {
+			dev, err := deviceByName("br0")
+			require.NoError(t, err)
+			row := maps.Droplet{Ifindex: dev.index(), Addrs: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, MTU: 1500}
+			d, err = p.attachFirst(t.Context(), dev, row, []choice{{Native, "first"}, {TCX, "second"}})
+			return err
+		})
+	}
+	d, err := attach()
+	require.NoError(t, err)
+	require.Equal(t, TCX, d.Mode)
+	require.NoError(t, p.Detach(t.Context(), "br0"))
+
+	var steps []string
+	p.failAt = func(s string) error {
+		steps = append(steps, s)
+		if s == "xdp" {
+			return p.raw.Droplets.Freeze() // the row cannot be taken back
+		}
+		return nil
+	}
+	_, err = attach()
+	require.ErrorIs(t, err, bpf.ErrNotSupported)
+	require.ErrorIs(t, err, errLeft)
+	require.ErrorContains(t, err, "take back tables")
+	require.Equal(t, []string{"restore", "settings", "tables", "slot", "tcx", "xdp"}, steps)
 }
 
 func TestAttachIsCancelledAtEachStep(t *testing.T) {
@@ -183,7 +219,7 @@ func TestFIBFailsAtEachStep(t *testing.T) {
 		_, err := p.SetupFIB(t.Context())
 		return err
 	})
-	require.Equal(t, []string{"device", "addresses", "forwarding4", "forwarding6"}, steps)
+	require.Equal(t, []string{"device", "number", "addresses", "forwarding4", "forwarding6"}, steps)
 	require.NoError(t, p.RemoveFIB(t.Context()))
 	for _, step := range steps {
 		p.failing(step)

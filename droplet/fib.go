@@ -78,14 +78,20 @@ func (m *Manager) setupFIB(ctx context.Context) (int, error) {
 				if err != nil {
 					return fmt.Errorf("add %s: %w", name, err)
 				}
-				dev, err = deviceByName(name)
-				return err
+				return nil
 			},
 			undo: func() error {
 				if !made {
 					return nil
 				}
 				return netlink.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}})
+			},
+		},
+		{
+			name: "number",
+			do: func() (err error) {
+				dev, err = deviceByName(name)
+				return err
 			},
 		},
 		{name: "addresses", do: func() error { return noAddresses(name, peer) }},

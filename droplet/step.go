@@ -8,7 +8,10 @@ import (
 	"fmt"
 )
 
-// step is one part of a change. It fails whole: what it did by then it has taken back itself.
+// errLeft: a step could not be taken back.
+var errLeft = errors.New("something is left behind")
+
+// step is one part of a change: one thing that fails whole, or takes back itself what it did by then.
 type step struct {
 	name string
 	do   func() error
@@ -31,7 +34,7 @@ func (m *Manager) run(ctx context.Context, steps []step) error {
 				continue
 			}
 			if back := steps[i].undo(); back != nil {
-				err = errors.Join(err, fmt.Errorf("take back %s: %w", steps[i].name, back))
+				err = errors.Join(err, fmt.Errorf("take back %s: %w: %w", steps[i].name, errLeft, back))
 			}
 		}
 		return err
