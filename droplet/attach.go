@@ -37,7 +37,7 @@ func (m *Manager) Attach(ctx context.Context, c Config) (d *Droplet, err error) 
 }
 
 func (m *Manager) attach(ctx context.Context, c *Config) (*Droplet, error) {
-	if err := capable(); err != nil {
+	if err := attach.Capable(false); err != nil {
 		return nil, err
 	}
 	dev, err := deviceByName(c.Interface)

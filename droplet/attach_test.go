@@ -6,14 +6,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/internal/ethtool"
@@ -273,50 +271,6 @@ func TestNoDirectoryForLinks(t *testing.T) {
 	_, err = m.Attach(t.Context(), Config{Interface: "up0"})
 	require.Error(t, err)
 	require.Equal(t, before, p.snapshot(t))
-}
-
-func TestMissingCapability(t *testing.T) {
-	p, _ := newHost(t)
-	before := p.snapshot(t)
-	for bit, name := range map[int]string{unix.CAP_NET_ADMIN: "CAP_NET_ADMIN", unix.CAP_BPF: "CAP_BPF"} {
-		testutil.In(t, p.ns, func() error {
-			// In the thread's own namespace already, the Manager stays on the thread.
-			return without(t, []int{bit, unix.CAP_SYS_ADMIN}, func() {
-				_, err := p.Attach(t.Context(), Config{Interface: "up0"})
-				require.ErrorIs(t, err, bpf.ErrPermission)
-				require.ErrorContains(t, err, name)
-			})
-		})
-		require.Equal(t, before, p.snapshot(t))
-	}
-	// Nor is there a way into another namespace.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	require.NoError(t, without(t, []int{unix.CAP_SYS_ADMIN}, func() {
-		_, err := p.Attach(t.Context(), Config{Interface: "up0"})
-		require.NoError(t, err, "goroutines of their own run on other threads")
-	}))
-	p.detach(t)
-}
-
-// without runs f on the calling thread, which must be locked, with capabilities off for the while.
-func without(t *testing.T, bits []int, f func()) error {
-	t.Helper()
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var all, less [2]unix.CapUserData
-	if err := unix.Capget(&header, &all[0]); err != nil {
-		return err
-	}
-	less = all
-	for _, bit := range bits {
-		less[bit/32].Effective &^= 1 << (bit % 32)
-	}
-	if err := unix.Capset(&header, &less[0]); err != nil {
-		return err
-	}
-	defer func() { require.NoError(t, unix.Capset(&header, &all[0])) }()
-	f()
-	return nil
 }
 
 func TestOwnNamespace(t *testing.T) {

@@ -25,23 +25,6 @@ const (
 	maxMTU = 65535
 )
 
-// capable tells, before anything is touched, which capability the thread lacks.
-func capable() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return fmt.Errorf("read capabilities: %w", err)
-	}
-	has := func(bit int) bool { return data[bit/32].Effective>>(bit%32)&1 != 0 }
-	switch {
-	case !has(unix.CAP_NET_ADMIN):
-		return fmt.Errorf("%w: it takes CAP_NET_ADMIN", bpf.ErrPermission)
-	case !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN):
-		return fmt.Errorf("%w: it takes CAP_BPF", bpf.ErrPermission)
-	}
-	return nil
-}
-
 // check tells whether a device can be a droplet at all, and with which addresses.
 func (m *Manager) check(dev *device, c *Config) ([]netip.Addr, error) {
 	a := dev.Attrs()

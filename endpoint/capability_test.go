@@ -12,40 +12,38 @@ import (
 	"github.com/mizar-go/mizar/internal/testutil"
 )
 
-// Where the kernel refuses for want of CAP_NET_ADMIN, the error says so, and nothing has changed.
+// Which capability is missing is said before anything is touched.
 func TestMissingCapability(t *testing.T) {
 	r := newRig(t, bpf.Limits{})
 	cniVeth(t, r, r.host)
-	before := r.snapshot()
-	for name, c := range map[string]Config{"create": dual(r.host), "adopt": adopted("cni0")} {
-		t.Run(name, func(t *testing.T) {
-			// In the thread's own namespace, all of it happens on the thread.
-			testutil.In(t, r.host, func() error {
-				return without(t, unix.CAP_NET_ADMIN, func() {
-					_, err := r.Create(t.Context(), c)
+	ns := testutil.NewNS(t)
+	before := r.snapshot(ns)
+	r.failAt = func(step string) error {
+		t.Errorf("it came to %s", step)
+		return nil
+	}
+	for _, c := range []struct {
+		name   string
+		config Config
+		bits   [2]int
+	}{
+		{"CAP_NET_ADMIN", dual(r.host), [2]int{unix.CAP_NET_ADMIN, unix.CAP_NET_ADMIN}},
+		{"CAP_NET_ADMIN", adopted("cni0"), [2]int{unix.CAP_NET_ADMIN, unix.CAP_NET_ADMIN}},
+		{"CAP_BPF", dual(r.host), [2]int{unix.CAP_BPF, unix.CAP_SYS_ADMIN}},
+		{"CAP_BPF", adopted("cni0"), [2]int{unix.CAP_BPF, unix.CAP_SYS_ADMIN}},
+		{"CAP_SYS_ADMIN", dual(ns), [2]int{unix.CAP_SYS_ADMIN, unix.CAP_SYS_ADMIN}},
+	} {
+		// In the thread's own namespace already, the Manager stays on the thread.
+		testutil.In(t, r.host, func() error {
+			testutil.Without(t, c.bits[0], func() {
+				testutil.Without(t, c.bits[1], func() {
+					_, err := r.Create(t.Context(), c.config)
 					require.ErrorIs(t, err, bpf.ErrPermission)
-					require.ErrorContains(t, err, "CAP_NET_ADMIN")
+					require.ErrorContains(t, err, "it takes "+c.name)
 				})
 			})
-			require.Equal(t, before, r.snapshot())
+			return nil
 		})
+		require.Equal(t, before, r.snapshot(ns))
 	}
-}
-
-// without runs f on the calling thread, which must be locked, with a capability off for the while.
-func without(t *testing.T, bit int, f func()) error {
-	t.Helper()
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var all [2]unix.CapUserData
-	if err := unix.Capget(&header, &all[0]); err != nil {
-		return err
-	}
-	less := all
-	less[bit/32].Effective &^= 1 << (bit % 32)
-	if err := unix.Capset(&header, &less[0]); err != nil {
-		return err
-	}
-	defer func() { require.NoError(t, unix.Capset(&header, &all[0])) }()
-	f()
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/mizar-go/mizar/internal/attach"
 	"github.com/mizar-go/mizar/internal/netns"
 	"github.com/mizar-go/mizar/maps"
 )
@@ -16,7 +17,7 @@ import (
 // another host it has moved here: its row is replaced. Where it is on this host already, or an interface's
 // name is taken, the error is [maps.ErrExists]; a namespace or an interface to adopt that is not there
 // gives [maps.ErrNotFound], a config that makes no sense [maps.ErrInvalid], a full table [maps.ErrFull],
-// and an MTU that cannot be [ErrMTU].
+// an MTU that cannot be [ErrMTU], and a capability that is missing [bpf.ErrPermission].
 func (m *Manager) Create(ctx context.Context, c Config) (*Endpoint, error) {
 	ep, err := m.create(ctx, c)
 	if err != nil {
@@ -54,6 +55,9 @@ func (m *Manager) create(ctx context.Context, c Config) (_ *Endpoint, err error)
 		return nil, err
 	}
 	defer b.ns.Close()
+	if err := m.in(func() error { return attach.Capable(!b.ownNS) }); err != nil {
+		return nil, err
+	}
 	if err := b.name(); err != nil {
 		return nil, err
 	}
