@@ -40,15 +40,17 @@ func (e *Endpoints) Local(ctx context.Context) iter.Seq2[*endpoint.Endpoint, err
 // Add adds, or replaces, an endpoint that lives elsewhere: see [endpoint.Manager.Add].
 func (e *Endpoints) Add(ctx context.Context, row maps.Endpoint) error {
 	if err := e.dp.gate.through(ctx, func() error { return e.m.Add(ctx, row) }); err != nil {
+		e.dp.hosts.failed(ctx, err)
 		return err
 	}
 	e.resolve(ctx, row)
 	return nil
 }
 
-// AddAll is Add for many, much faster than one by one.
+// AddAll is Add for many, much faster than one by one. On failure some may have been added.
 func (e *Endpoints) AddAll(ctx context.Context, rows []maps.Endpoint) error {
 	if err := e.dp.gate.through(ctx, func() error { return e.m.AddAll(ctx, rows) }); err != nil {
+		e.dp.hosts.failed(ctx, err)
 		return err
 	}
 	e.resolve(ctx, rows...)

@@ -4,6 +4,7 @@ package dataplane
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"net/netip"
@@ -42,11 +43,7 @@ func (h *hosts) add(ctx context.Context, named iter.Seq[netip.Addr]) {
 
 // again asks for all that the tables name: a new droplet may be the way to any of them.
 func (h *hosts) again(ctx context.Context) {
-	var all map[netip.Addr]struct{}
-	err := h.dp.gate.through(ctx, func() (err error) {
-		all, err = named(h.dp.rows)
-		return err
-	})
+	all, err := h.named(ctx)
 	if err != nil {
 		h.complain(err)
 		return
@@ -58,10 +55,38 @@ func (h *hosts) again(ctx context.Context) {
 	h.ask(ctx, hosts)
 }
 
+// failed asks for those that a call named before it failed: a part of its rows may be there. The tables
+// tell which, and are read whole for that, but not where nothing was written.
+func (h *hosts) failed(ctx context.Context, err error) {
+	for _, untouched := range []error{ErrInvalid, ErrExists, ErrClosed, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, untouched) {
+			return
+		}
+	}
+	all, err := h.named(ctx)
+	if err != nil {
+		h.complain(err)
+		return
+	}
+	h.add(ctx, maps.Keys(all))
+}
+
+// named are the hosts that the tables name. Like ask it does not heed that the context ends: what names
+// them is written, and nobody would ask again.
+func (h *hosts) named(ctx context.Context) (all map[netip.Addr]struct{}, err error) {
+	ctx = context.WithoutCancel(ctx)
+	err = h.dp.gate.through(ctx, func() error {
+		all, err = named(h.dp.rows)
+		return err
+	})
+	return all, err
+}
+
 func (h *hosts) ask(ctx context.Context, all []netip.Addr) {
 	if len(all) == 0 {
 		return
 	}
+	ctx = context.WithoutCancel(ctx)
 	err := h.dp.gate.through(ctx, func() error { return h.dp.Droplet.m.Resolve(ctx, all...) })
 	if err != nil {
 		h.complain(err)

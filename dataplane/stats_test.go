@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netlink"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/droplet"
@@ -79,52 +78,4 @@ func TestStats(t *testing.T) {
 	require.Zero(t, lost)
 	require.NoError(t, dpA.Destroy(ctx))
 	require.NoError(t, dpB.Destroy(ctx))
-}
-
-// neighbours are the managed ones of a host's eth0.
-func neighbours(t *testing.T, h *host) []string {
-	t.Helper()
-	index := testutil.Ifindex(t, h.ns, "eth0")
-	var all []string
-	testutil.In(t, h.ns, func() error {
-		entries, err := netlink.NeighList(index, netlink.FAMILY_V4)
-		for _, n := range entries {
-			if n.FlagsExt&netlink.NTF_EXT_MANAGED != 0 {
-				all = append(all, n.IP.String())
-			}
-		}
-		return err
-	})
-	return all
-}
-
-// TestHostsAreResolved: whoever a row names, and again when there is a droplet to reach them by.
-func TestHostsAreResolved(t *testing.T) {
-	h, _ := newHosts(t)
-	ctx := t.Context()
-	addr := func(s string) []netip.Addr { return []netip.Addr{netip.MustParseAddr(s)} }
-	dp := h.open(t)
-	require.NoError(t, dp.VPC.Add(ctx, maps.VPC{VNI: vni, Dividers: addr("192.0.2.11")}))
-	require.NoError(t, dp.Network.Add(ctx, maps.Network{VNI: vni, Prefix: overlay, Bouncers: addr("192.0.2.12")}))
-	require.NoError(t, dp.Endpoint.Add(ctx, maps.Endpoint{VNI: vni, Addr: netip.MustParseAddr("10.0.0.9"), Host: addr("192.0.2.13")[0]}))
-	require.Empty(t, neighbours(t, h))
-
-	_, err := dp.Droplet.Attach(ctx, droplet.Config{Interface: "eth0"})
-	require.NoError(t, err)
-	require.ElementsMatch(t, []string{"192.0.2.11", "192.0.2.12", "192.0.2.13"}, neighbours(t, h))
-
-	require.NoError(t, dp.VPC.AddAll(ctx, []maps.VPC{{VNI: 8, Dividers: addr("192.0.2.14")}}))
-	require.NoError(t, dp.Network.AddAll(ctx, []maps.Network{{VNI: 8, Prefix: overlay, Bouncers: addr("192.0.2.15")}}))
-	require.NoError(t, dp.Endpoint.AddAll(ctx, []maps.Endpoint{
-		{VNI: 8, Addr: netip.MustParseAddr("10.0.0.9"), Host: addr("192.0.2.16")[0]},
-		{VNI: 8, Addr: netip.MustParseAddr("10.0.0.8"), Host: addr("192.0.2.16")[0]},
-	}))
-	require.Len(t, neighbours(t, h), 6)
-
-	// No way to a host is no error of the row's.
-	require.NoError(t, dp.VPC.Add(ctx, maps.VPC{VNI: 9, Dividers: addr("203.0.113.1")}))
-	require.NoError(t, dp.Close())
-	require.Len(t, neighbours(t, h), 6)
-	h.destroy(t)
-	require.Empty(t, neighbours(t, h))
 }
