@@ -40,7 +40,6 @@ func (e *Endpoints) Local(ctx context.Context) iter.Seq2[*endpoint.Endpoint, err
 // Add adds, or replaces, an endpoint that lives elsewhere: see [endpoint.Manager.Add].
 func (e *Endpoints) Add(ctx context.Context, row maps.Endpoint) error {
 	if err := e.dp.gate.through(ctx, func() error { return e.m.Add(ctx, row) }); err != nil {
-		e.dp.hosts.failed(ctx, err)
 		return err
 	}
 	e.resolve(ctx, row)
@@ -49,12 +48,11 @@ func (e *Endpoints) Add(ctx context.Context, row maps.Endpoint) error {
 
 // AddAll is Add for many, much faster than one by one. On failure some may have been added.
 func (e *Endpoints) AddAll(ctx context.Context, rows []maps.Endpoint) error {
-	if err := e.dp.gate.through(ctx, func() error { return e.m.AddAll(ctx, rows) }); err != nil {
-		e.dp.hosts.failed(ctx, err)
-		return err
+	err := e.dp.gate.through(ctx, func() error { return e.m.AddAll(ctx, rows) })
+	if written(err) {
+		e.resolve(ctx, rows...)
 	}
-	e.resolve(ctx, rows...)
-	return nil
+	return err
 }
 
 // Remove removes an endpoint that lives elsewhere. Where there is none it gives [ErrNotFound].

@@ -18,8 +18,8 @@ import (
 // cannot ask for one, finds them. What fails is said to the log and no more: packets get there all the
 // same, by the kernel, only slower at first.
 //
-// A neighbour is kept until its droplet is detached, also where no row names the host any longer: it is
-// one entry, and telling would take a count of references over all rows.
+// A neighbour is kept until its droplet is detached, also where no row names the host any longer, or one
+// never came to be: it is one entry, and telling would take a count of references over all rows.
 type hosts struct {
 	dp *Dataplane
 
@@ -43,7 +43,11 @@ func (h *hosts) add(ctx context.Context, named iter.Seq[netip.Addr]) {
 
 // again asks for all that the tables name: a new droplet may be the way to any of them.
 func (h *hosts) again(ctx context.Context) {
-	all, err := h.named(ctx)
+	var all map[netip.Addr]struct{}
+	err := h.dp.gate.through(context.WithoutCancel(ctx), func() (err error) {
+		all, err = named(h.dp.rows)
+		return err
+	})
 	if err != nil {
 		h.complain(err)
 		return
@@ -55,33 +59,17 @@ func (h *hosts) again(ctx context.Context) {
 	h.ask(ctx, hosts)
 }
 
-// failed asks for those that a call named before it failed: a part of its rows may be there. The tables
-// tell which, and are read whole for that, but not where nothing was written.
-func (h *hosts) failed(ctx context.Context, err error) {
+// written tells whether rows of a bulk call may be there: all of them, or some, where it failed midway.
+func written(err error) bool {
 	for _, untouched := range []error{ErrInvalid, ErrExists, ErrClosed, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, untouched) {
-			return
+			return false
 		}
 	}
-	all, err := h.named(ctx)
-	if err != nil {
-		h.complain(err)
-		return
-	}
-	h.add(ctx, maps.Keys(all))
+	return true
 }
 
-// named are the hosts that the tables name. Like ask it does not heed that the context ends: what names
-// them is written, and nobody would ask again.
-func (h *hosts) named(ctx context.Context) (all map[netip.Addr]struct{}, err error) {
-	ctx = context.WithoutCancel(ctx)
-	err = h.dp.gate.through(ctx, func() error {
-		all, err = named(h.dp.rows)
-		return err
-	})
-	return all, err
-}
-
+// ask does not heed that the context ends: what names the hosts is written, and nobody would ask again.
 func (h *hosts) ask(ctx context.Context, all []netip.Addr) {
 	if len(all) == 0 {
 		return

@@ -41,7 +41,6 @@ type table[Key, Row any] interface {
 // Add adds a row, or replaces the one of the same key.
 func (r *Rows[Key, Row]) Add(ctx context.Context, row Row) error {
 	if err := r.dp.gate.through(ctx, func() error { return r.table.Put(row) }); err != nil {
-		r.failed(ctx, err)
 		return err
 	}
 	r.resolve(ctx, row)
@@ -50,12 +49,11 @@ func (r *Rows[Key, Row]) Add(ctx context.Context, row Row) error {
 
 // AddAll is Add for many rows, much faster than one by one. On failure some may have been added.
 func (r *Rows[Key, Row]) AddAll(ctx context.Context, rows []Row) error {
-	if err := r.dp.gate.through(ctx, func() error { return r.table.PutAll(rows) }); err != nil {
-		r.failed(ctx, err)
-		return err
+	err := r.dp.gate.through(ctx, func() error { return r.table.PutAll(rows) })
+	if written(err) {
+		r.resolve(ctx, rows...)
 	}
-	r.resolve(ctx, rows...)
-	return nil
+	return err
 }
 
 // Remove removes a row. Where there is none it gives [ErrNotFound].
@@ -81,13 +79,6 @@ func (r *Rows[Key, Row]) Get(ctx context.Context, key Key) (row Row, err error) 
 // it comes to see those is not said.
 func (r *Rows[Key, Row]) List(ctx context.Context) iter.Seq2[Row, error] {
 	return each(ctx, &r.dp.gate, r.table.All)
-}
-
-// failed sees to the rows that are there all the same.
-func (r *Rows[Key, Row]) failed(ctx context.Context, err error) {
-	if r.hosts != nil {
-		r.dp.hosts.failed(ctx, err)
-	}
 }
 
 // resolve has the kernel keep the neighbours on the way to the rows' hosts.

@@ -47,3 +47,24 @@ func TestMissingCapability(t *testing.T) {
 		require.Equal(t, before, r.snapshot(ns))
 	}
 }
+
+// Delete goes as far as it can: the rows are gone by then, the rest is there for one who may.
+func TestDeleteWithoutCapability(t *testing.T) {
+	r := newRig(t, bpf.Limits{})
+	ns := testutil.NewNS(t)
+	before := r.snapshot(ns)
+	e := r.create(dual(ns))
+	testutil.In(t, r.host, func() error {
+		testutil.Without(t, unix.CAP_NET_ADMIN, func() {
+			err := r.Delete(t.Context(), e.HostInterface)
+			require.ErrorIs(t, err, bpf.ErrPermission)
+			require.ErrorContains(t, err, "CAP_NET_ADMIN")
+		})
+		return nil
+	})
+	all := locals(t, r.Manager)
+	require.Len(t, all, 1)
+	require.True(t, all[0].Partial)
+	require.NoError(t, r.Delete(t.Context(), e.HostInterface))
+	require.Equal(t, before, r.snapshot(ns))
+}
