@@ -38,10 +38,11 @@ func Leaks(t testing.TB) {
 }
 
 // VerifyMain runs a package's tests, looks for leaks as [Leaks] does, and returns the status to exit
-// with:
+// with. What killed runs left mounted it removes first.
 //
 //	func TestMain(m *testing.M) { os.Exit(testutil.VerifyMain(m)) }
 func VerifyMain(m *testing.M) int {
+	sweep()
 	before, err := holdings()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "look for leaks:", err)
@@ -176,14 +177,13 @@ func (h held) namespaces() error {
 
 // mounts counts those of [BPFFS] in this process.
 func (h held) mounts() error {
-	all, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := mounted()
 	if err != nil {
 		return err
 	}
-	ours := filepath.Join(os.TempDir(), strings.TrimSuffix(bpffsPattern(), "*"))
-	for line := range strings.Lines(string(all)) {
-		if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], ours) {
-			h["mount at "+fields[4]]++
+	for dir, pid := range all {
+		if pid == os.Getpid() {
+			h["mount at "+dir]++
 		}
 	}
 	return nil

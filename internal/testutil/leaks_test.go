@@ -3,6 +3,7 @@
 package testutil
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -58,7 +59,7 @@ func TestLeaks(t *testing.T) {
 		return func() { require.NoError(t, cmd.Wait()) }
 	})
 	leaks(t, "mount at /", func() func() {
-		dir, err := os.MkdirTemp("", bpffsPattern())
+		dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-*", bpffsPrefix, os.Getpid()))
 		require.NoError(t, err)
 		require.NoError(t, unix.Mount("bpf", dir, "bpf", 0, ""))
 		return func() {
