@@ -12,7 +12,6 @@ import (
 
 	"github.com/mizar-go/mizar/droplet"
 	"github.com/mizar-go/mizar/endpoint"
-	"github.com/mizar-go/mizar/internal/ethtool"
 	"github.com/mizar-go/mizar/internal/netns"
 	"github.com/mizar-go/mizar/internal/testutil"
 	"github.com/mizar-go/mizar/maps"
@@ -32,10 +31,7 @@ func TestT12PathMTULearned(t *testing.T) {
 			h := &host{ns: testutil.NewNS(t), bpffs: bpffs, name: string(rune('a' + i)), addr: addrs[i]}
 			hosts = append(hosts, h)
 			testutil.Veth(t, router, port, h.ns, "eth0")
-			testutil.In(t, router, func() error {
-				return ethtool.Set(port, map[string]bool{"rx-gro": true, "tx-checksum-ip-generic": false,
-					"tx-tcp-segmentation": false, "tx-tcp6-segmentation": false, "tx-udp-segmentation": false})
-			})
+			likeNIC(t, router, port)
 			testutil.Addr(t, router, port, gateways[i]+"/24")
 			testutil.Addr(t, h.ns, "eth0", h.addr.String()+"/24")
 			testutil.Up(t, router, port)

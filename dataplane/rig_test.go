@@ -65,6 +65,18 @@ func newHosts(t testing.TB) (a, b *host) {
 	return a, b
 }
 
+// likeNIC makes a veth what a NIC is to a host at its other end that runs native XDP. What that host sends
+// arrives only where there is NAPI, and it takes whole packets only, with their checksums.
+func likeNIC(t testing.TB, ns *netns.Handle, name string) {
+	t.Helper()
+	testutil.In(t, ns, func() error {
+		return ethtool.Set(name, map[string]bool{
+			"rx-gro": true, "tx-checksum-ip-generic": false,
+			"tx-tcp-segmentation": false, "tx-tcp6-segmentation": false, "tx-udp-segmentation": false,
+		})
+	})
+}
+
 // fdPath names a namespace by a path, as a caller would.
 func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 

@@ -7,14 +7,12 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/mizar-go/mizar/internal/ethtool"
 	"github.com/mizar-go/mizar/internal/netns"
 	"github.com/mizar-go/mizar/internal/testutil"
 )
 
 // newSwitched makes hosts on a switch. They are 192.0.2.1 and so on, are named a, b ..., and share a
-// bpffs. The ports are as hosts that run native XDP want them: what these send arrives only where the port
-// has NAPI, and they take whole packets only.
+// bpffs. The ports are as hosts that run native XDP want them.
 func newSwitched(t testing.TB, n int) (hosts []*host, sw *netns.Handle) {
 	t.Helper()
 	bpffs := testutil.BPFFS(t)
@@ -27,10 +25,7 @@ func newSwitched(t testing.TB, n int) (hosts []*host, sw *netns.Handle) {
 		}
 		port := "to" + strconv.Itoa(i)
 		testutil.Veth(t, sw, port, h.ns, "eth0")
-		testutil.In(t, sw, func() error {
-			return ethtool.Set(port, map[string]bool{"rx-gro": true, "tx-checksum-ip-generic": false,
-				"tx-tcp-segmentation": false, "tx-tcp6-segmentation": false, "tx-udp-segmentation": false})
-		})
+		likeNIC(t, sw, port)
 		testutil.Addr(t, h.ns, "eth0", h.addr.String()+"/24")
 		testutil.Up(t, h.ns, "eth0")
 		hosts, ports = append(hosts, h), append(ports, port)
