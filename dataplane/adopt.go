@@ -48,6 +48,9 @@ func (o *opening) adopt(ctx context.Context) (err error) {
 	if want.FIBIfindex, err = o.Droplet.m.SetupFIB(ctx); err != nil {
 		return err
 	}
+	if want.FIBIfindex != settings.FIBIfindex { // somebody had removed it
+		undo.add(func() error { return o.Droplet.m.RemoveFIB(context.WithoutCancel(ctx)) })
+	}
 	if err := o.step("settings"); err != nil {
 		return err
 	}

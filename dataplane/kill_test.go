@@ -3,7 +3,6 @@
 package dataplane
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -115,24 +114,4 @@ func TestReportOfWhatIsGone(t *testing.T) {
 	}
 	require.NoError(t, dp.Destroy(t.Context()))
 	require.Empty(t, h.files(t))
-}
-
-// TestFailedDestroyCanBeRepeated: what it takes to put things back stays pinned.
-func TestFailedDestroyCanBeRepeated(t *testing.T) {
-	h, other := newHosts(t)
-	before := interfaces(t, h.ns)
-	workload := testutil.NewNS(t)
-	c := contentsOf(h, other, 1, 2)
-	dp := h.open(t)
-	require.NoError(t, c.fill(t.Context(), dp, droplet.Native, endpoint.FD(workload.FD())))
-	ended, end := context.WithCancel(t.Context())
-	end()
-	require.ErrorIs(t, dp.Destroy(ended), context.Canceled)
-	require.ErrorIs(t, dp.Destroy(t.Context()), ErrClosed)
-
-	dp = h.open(t)
-	c.requireFilled(t, dp)
-	require.NoError(t, dp.Destroy(t.Context()))
-	require.Empty(t, h.files(t))
-	require.Equal(t, before, interfaces(t, h.ns))
 }

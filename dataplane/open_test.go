@@ -3,7 +3,6 @@
 package dataplane
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -153,39 +152,6 @@ func TestOpenAndDestroyAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	require.NotEmpty(t, opened)
-	require.Empty(t, h.files(t))
-}
-
-func TestFailedOpenLeavesNothing(t *testing.T) {
-	h := newHost(t)
-	before := interfaces(t, h.ns)
-	var steps []string
-	dp, err := open(t.Context(), h.config(), func(step string) error {
-		steps = append(steps, step)
-		return nil
-	})
-	require.NoError(t, err)
-	require.NoError(t, dp.Destroy(t.Context()))
-	require.NotEmpty(t, steps)
-
-	injected := errors.New("injected")
-	for _, at := range steps {
-		t.Run(at, func(t *testing.T) {
-			_, err := open(t.Context(), h.config(), func(step string) error {
-				if step == at {
-					return injected
-				}
-				return nil
-			})
-			require.ErrorIs(t, err, injected)
-			require.Empty(t, h.files(t))
-			require.Equal(t, before, interfaces(t, h.ns))
-		})
-	}
-	ended, end := context.WithCancel(t.Context())
-	end()
-	_, err = Open(ended, h.config())
-	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, h.files(t))
 }
 

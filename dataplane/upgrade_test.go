@@ -151,44 +151,24 @@ func TestT18UpgradeUnderTraffic(t *testing.T) {
 // TestT19FailedUpgradeKeepsTheOld: wherever it fails, what ran before runs after, without a gap, and a
 // later Open gets there.
 func TestT19FailedUpgradeKeepsTheOld(t *testing.T) {
-	f := newFleet(t, droplet.TCX)
-	f.a.foreign(t)
-	old := f.a.running(t)
-	injected := errors.New("injected")
-	fail := func(n int) (step string, err error) {
-		dp, err := open(t.Context(), f.a.config(), func(s string) error {
-			if n--; n < 0 && step == "" {
-				step = s
-				return injected
-			}
-			return nil
+	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+		f := newFleet(t, mode)
+		f.a.foreign(t)
+		old := f.a.running(t)
+		stop := f.ping(t)
+		steps := f.a.failEach(t, func(step string) {
+			require.Equal(t, old, f.a.running(t), step)
+			f.a.requirePinned(t)
 		})
-		if err == nil {
-			require.NoError(t, dp.Close())
+		require.Equal(t, map[string]int{
+			"adopt tables": 1, "load programs": 1, "update link": map[bool]int{false: 3, true: 6}[mode.XDP()], "exchange": 1, "settings": 1,
+		}, steps)
+		for hook, id := range f.a.running(t) {
+			require.NotEqual(t, old[hook], id, hook)
 		}
-		return step, err
-	}
-	stop := f.ping(t)
-	steps := make(map[string]int)
-	for n := 0; ; n++ {
-		step, err := fail(n)
-		if step == "" {
-			require.NoError(t, err)
-			break
-		}
-		steps[step]++
-		require.ErrorIs(t, err, injected, step)
-		require.Equal(t, old, f.a.running(t), step)
-		f.a.requirePinned(t)
-	}
-	require.Equal(t, map[string]int{
-		"adopt tables": 1, "load programs": 1, "update link": 3, "exchange": 1, "settings": 1,
-	}, steps)
-	for hook, id := range f.a.running(t) {
-		require.NotEqual(t, old[hook], id, hook)
-	}
-	stop()
-	f.destroy(t)
+		stop()
+		f.destroy(t)
+	})
 }
 
 // TestT18KilledInTheMiddleOfAnUpgrade: the links run new programs, the pins and the settings speak of the
