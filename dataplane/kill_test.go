@@ -90,28 +90,3 @@ func requireReachable(t testing.TB, from *netns.Handle, dst netip.Addr) {
 		return nil
 	})
 }
-
-// TestReportOfWhatIsGone: interfaces that somebody removed while no process ran.
-func TestReportOfWhatIsGone(t *testing.T) {
-	h, other := newHosts(t)
-	workload := testutil.NewNS(t)
-	dp := h.open(t)
-	require.NoError(t, contentsOf(h, other, 1, 2).fill(t.Context(), dp, droplet.TCX, endpoint.FD(workload.FD())))
-	require.NoError(t, dp.Close())
-	testutil.Delete(t, h.ns, "eth0", "mzworkload")
-
-	dp = h.open(t)
-	r := dp.Report()
-	require.True(t, r.Gone())
-	require.Len(t, r.Droplets, 1)
-	require.True(t, r.Droplets[0].Gone)
-	require.Equal(t, "eth0", r.Droplets[0].Interface)
-	require.Len(t, r.Endpoints, 1)
-	require.True(t, r.Endpoints[0].Gone)
-	require.Len(t, r.Links, 2)
-	for _, l := range r.Links {
-		require.True(t, l.Gone, l.Hook)
-	}
-	require.NoError(t, dp.Destroy(t.Context()))
-	require.Empty(t, h.files(t))
-}

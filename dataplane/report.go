@@ -13,8 +13,8 @@ import (
 	"github.com/mizar-go/mizar/endpoint"
 )
 
-// Report is what Open found. What is marked Gone has lost its interface, or what was attached to it: only
-// removing is left.
+// Report is what Open found. A droplet or endpoint that is marked Gone has lost its interface, a link that
+// is, its interface or its place there: only removing is left. One that is Partial lacks a program or a row.
 type Report struct {
 	Adopted   bool                 // the instance was there; false: Open made it
 	Upgraded  bool                 // its programs were another build's, and have been replaced
@@ -42,7 +42,7 @@ func (dp *Dataplane) Report() Report {
 	return r
 }
 
-// Gone tells whether anything found has lost its interface.
+// Gone tells whether anything found is marked so.
 func (r Report) Gone() bool {
 	return slices.ContainsFunc(r.Droplets, func(d *droplet.Droplet) bool { return d.Gone }) ||
 		slices.ContainsFunc(r.Endpoints, func(e *endpoint.Endpoint) bool { return e.Gone }) ||
