@@ -4,6 +4,8 @@ package dataplane
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/internal/bpffs"
@@ -32,3 +34,11 @@ var (
 	ErrReadOnly     = bpffs.ErrReadOnly   // bpffs cannot be mounted, or written to
 	ErrPrivate      = bpffs.ErrPrivate    // pins would be lost with the process: a private /sys
 )
+
+// explain gives what the kernel denied, and no layer below put a name to, its typed error.
+func explain(err error) error {
+	if errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrPermission) {
+		return fmt.Errorf("%w: %w", ErrPermission, err)
+	}
+	return err
+}

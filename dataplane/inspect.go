@@ -40,7 +40,7 @@ func InspectAt(bpffs, name string) (_ *View, err error) {
 	}
 	v := &View{name: c.Name}
 	if err := v.open(newPins(c.BPFFS, c.Name)); err != nil {
-		return nil, fmt.Errorf("inspect data-plane %s: %w", c.Name, errors.Join(err, v.letGo()))
+		return nil, fmt.Errorf("inspect data-plane %s: %w", c.Name, explain(errors.Join(err, v.letGo())))
 	}
 	return v, nil
 }

@@ -59,7 +59,7 @@ func open(ctx context.Context, c Config, failAt func(step string) error) (*Datap
 		err = errors.Join(err, c.Close())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open data-plane %s: %w", c.Name, errors.Join(err, o.letGo()))
+		return nil, fmt.Errorf("open data-plane %s: %w", c.Name, explain(errors.Join(err, o.letGo())))
 	}
 	return o.Dataplane, nil
 }

@@ -165,6 +165,13 @@ func TestOpenMountsBPFFS(t *testing.T) {
 	require.NoError(t, dp.Destroy(t.Context()))
 	require.Empty(t, h.files(t))
 
+	testutil.Without(t, unix.CAP_SYS_ADMIN, func() {
+		h.bpffs = t.TempDir()
+		_, err = Open(t.Context(), h.config())
+		require.ErrorIs(t, err, ErrPermission)
+		require.ErrorContains(t, err, "CAP_SYS_ADMIN")
+	})
+
 	h.bpffs = filepath.Join(t.TempDir(), "is", "missing")
 	_, err = Open(t.Context(), h.config())
 	require.ErrorIs(t, err, os.ErrNotExist)

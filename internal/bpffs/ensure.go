@@ -22,8 +22,6 @@ var (
 	// ErrPrivate: the process has a /sys of its own, as ip netns exec gives it. What is pinned there is
 	// lost when it ends.
 	ErrPrivate = errors.New("/sys is private to this process, as under ip netns exec")
-	// ErrPermission: the process lacks the capability to mount.
-	ErrPermission = errors.New("permission denied")
 )
 
 // Check tells whether path is on a bpffs that can be written to: nil if so.
@@ -77,8 +75,8 @@ func ensure(path, mountinfo, names string) (err error) {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("mount bpffs at %s: %w: it takes CAP_SYS_ADMIN; or have it mounted before: mount -t bpf bpf %s: %w",
-			path, ErrPermission, path, err)
+		return fmt.Errorf("mount bpffs at %s: it takes CAP_SYS_ADMIN; or have it mounted before: mount -t bpf bpf %s: %w",
+			path, path, err)
 	case errors.Is(err, unix.EROFS):
 		return fmt.Errorf("mount bpffs at %s: %w: %w", path, ErrReadOnly, err)
 	}
@@ -98,11 +96,8 @@ func makeDir(path string) (bool, error) {
 	if st, stat := os.Stat(path); stat == nil && st.IsDir() {
 		return false, nil
 	}
-	switch {
-	case errors.Is(err, unix.EROFS):
+	if errors.Is(err, unix.EROFS) {
 		return false, fmt.Errorf("make mount point for bpffs: %w: mount a bpffs elsewhere, or %s from outside: %w", ErrReadOnly, path, err)
-	case errors.Is(err, fs.ErrPermission):
-		return false, fmt.Errorf("make mount point for bpffs: %w: %w", ErrPermission, err)
 	}
 	return false, fmt.Errorf("make mount point for bpffs: %w", err)
 }

@@ -94,7 +94,7 @@ func TestEnsureFails(t *testing.T) {
 	// Without the capability, and with a mount point made for it: that one goes again.
 	missing := filepath.Join(dir, "missing")
 	testutil.Without(t, unix.CAP_SYS_ADMIN, func() { err = Ensure(missing) })
-	require.ErrorIs(t, err, ErrPermission)
+	require.ErrorIs(t, err, os.ErrPermission)
 	require.ErrorContains(t, err, "CAP_SYS_ADMIN")
 	require.NoDirExists(t, missing)
 }
