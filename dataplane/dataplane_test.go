@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -108,19 +109,33 @@ func TestCloseInALoop(t *testing.T) {
 	h.destroy(t)
 }
 
-// TestCloseEndsEvents: who waits for drops hears that there will be none.
+// TestCloseEndsEvents: who waits for drops hears that there will be none. Nobody else gets any until then.
 func TestCloseEndsEvents(t *testing.T) {
-	h := newHost(t)
+	h, other := newHosts(t)
+	workload := testutil.NewNS(t)
 	dp := h.open(t)
-	ended := make(chan error)
-	for range 2 {
-		go func() {
-			_, err := first(dp.Stats.Events(context.Background()))
-			ended <- err
-		}()
-	}
+	require.NoError(t, contentsOf(h, other, 1, 2).fill(t.Context(), dp, droplet.TCX, endpoint.FD(workload.FD())))
+	waiting, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		for _, err := range dp.Stats.Events(context.Background()) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case waiting <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	// A drop, so that it is known to be there.
+	forged := netip.MustParseAddr("10.0.0.66")
+	testutil.Addr(t, workload, "eth0", forged.String()+"/24")
+	testutil.Ping(t, workload, forged, addr4(2), 1, 100*time.Millisecond)
+	<-waiting
+	_, err := first(dp.Stats.Events(t.Context()))
+	require.ErrorIs(t, err, ErrExists)
 	require.NoError(t, dp.Close())
-	require.ErrorIs(t, <-ended, ErrClosed)
 	require.ErrorIs(t, <-ended, ErrClosed)
 	h.destroy(t)
 }

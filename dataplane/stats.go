@@ -23,7 +23,7 @@ type Counts struct {
 	rows *maps.Tables
 }
 
-// Traffic is what an interface has carried since it was attached or made.
+// Traffic is what an interface has carried since it was attached or made: see [maps.Traffic].
 type Traffic struct {
 	Ifindex   int              // of the droplet, or of an endpoint's interface on the host's side
 	Interface string           // its name when it was attached; empty where that is not known
@@ -85,7 +85,8 @@ func convert[From, To any](rows iter.Seq2[From, error], f func(From) (To, error)
 }
 
 // Events iterates over drops as they are sampled, at [Config.EventsPerSecond], until ctx ends or the
-// data-plane is closed: the error says which. Of several loops each gets some of the events.
+// data-plane is closed: the error says which. Each event is read once. While one loop runs, another gets
+// [ErrExists].
 func (s *Stats) Events(ctx context.Context) iter.Seq2[maps.Event, error] {
 	return func(yield func(maps.Event, error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
@@ -106,7 +107,8 @@ func (s *Stats) Events(ctx context.Context) iter.Seq2[maps.Event, error] {
 	}
 }
 
-// Lost is how many drops were not reported to Events: too many came, or nobody read them.
+// Lost is how many drops were not reported to Events since the instance was made: too many came, or nobody
+// read them.
 func (s *Stats) Lost(ctx context.Context) (lost uint64, err error) {
 	err = s.gate.through(ctx, func() error {
 		lost, err = s.rows.Events.Lost()
