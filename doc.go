@@ -61,8 +61,8 @@
 //	inner IPv6 after an IPv4 tunnel in tcx     6.3   by way of a redirect
 //	tcx                                        6.6   a filter of clsact
 //
-// It takes CAP_BPF and CAP_NET_ADMIN, and CAP_SYS_ADMIN to mount bpffs, to enter network namespaces and to
-// look programs up by number.
+// It takes CAP_BPF and CAP_NET_ADMIN, CAP_PERFMON to load programs, and CAP_SYS_ADMIN to mount bpffs, to enter
+// network namespaces and to look programs up by number.
 //
 // The substrate is trusted as far as [maps.Peer] prefixes go: whoever can send with the address of an
 // allowed peer can send into every VPC. Encrypt below, where that is not enough.

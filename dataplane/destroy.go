@@ -11,8 +11,8 @@ import (
 // Destroy removes the instance: endpoints, droplets, and all that is pinned. Interfaces get back the
 // settings that they had. As after Close, every later call gives [ErrClosed].
 //
-// It goes on where something fails, and returns all errors. Then what is needed to try again stays pinned:
-// Open adopts what is left.
+// Where an endpoint or droplet cannot be removed it goes on with the others, and returns all errors. Then
+// what is needed to try again stays pinned: Open adopts what is left.
 func (dp *Dataplane) Destroy(ctx context.Context) error {
 	dp.cancel(ErrClosed)
 	if !dp.gate.close() {

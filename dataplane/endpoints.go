@@ -46,7 +46,7 @@ func (e *Endpoints) Add(ctx context.Context, row maps.Endpoint) error {
 	return nil
 }
 
-// AddAll is Add for many, much faster than one by one. On failure some may have been added.
+// AddAll is Add for many, much faster than one by one: see [endpoint.Manager.AddAll].
 func (e *Endpoints) AddAll(ctx context.Context, rows []maps.Endpoint) error {
 	err := e.dp.gate.through(ctx, func() error { return e.m.AddAll(ctx, rows) })
 	if written(err) {
@@ -55,12 +55,12 @@ func (e *Endpoints) AddAll(ctx context.Context, rows []maps.Endpoint) error {
 	return err
 }
 
-// Remove removes an endpoint that lives elsewhere. Where there is none it gives [ErrNotFound].
+// Remove removes an endpoint that lives elsewhere: see [endpoint.Manager.Remove].
 func (e *Endpoints) Remove(ctx context.Context, key maps.EndpointKey) error {
 	return e.dp.gate.through(ctx, func() error { return e.m.Remove(ctx, key) })
 }
 
-// RemoveAll is Remove for many.
+// RemoveAll is Remove for many: see [endpoint.Manager.RemoveAll].
 func (e *Endpoints) RemoveAll(ctx context.Context, keys []maps.EndpointKey) error {
 	return e.dp.gate.through(ctx, func() error { return e.m.RemoveAll(ctx, keys) })
 }

@@ -15,9 +15,10 @@ import (
 )
 
 // View shows an instance to tools, as it is now and while another process changes it. It takes no lock and
-// writes nothing. All of it is safe for concurrent use.
+// writes nothing. It holds the tables until it is closed: where the instance is destroyed meanwhile, it goes
+// on to show what was in them. All of it is safe for concurrent use.
 type View struct {
-	Stats Counts
+	Stats Counts // what the programs have counted
 
 	rows   *maps.Tables
 	gate   gate
@@ -26,7 +27,8 @@ type View struct {
 }
 
 // Inspect looks at the instance of a name whose pins are at [DefaultBPFFS]. Where there is none it gives
-// [ErrNotFound].
+// [ErrNotFound]; for one of another layout [ErrABI], for pins that others could change [ErrNotOwned], and
+// without the right to look [ErrPermission].
 func Inspect(name string) (*View, error) {
 	return InspectAt(DefaultBPFFS, name)
 }

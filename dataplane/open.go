@@ -23,7 +23,8 @@ import (
 //
 // While it is open elsewhere Open fails with [ErrLocked]. Pins that other users made or could change are
 // [ErrNotOwned], those of another type, size or layout [ErrABI], an instance of another network namespace
-// [ErrNetNS]. When it fails, all is as before.
+// [ErrNetNS]; a capability that is missing [ErrPermission], a config that makes no sense [ErrInvalid]. When
+// it fails, all is as before, but for a bpffs that it mounted: that stays, as it does after Destroy.
 func Open(ctx context.Context, c Config) (*Dataplane, error) {
 	return open(ctx, c, nil)
 }

@@ -38,7 +38,8 @@ type table[Key, Row any] interface {
 	All() iter.Seq2[Row, error]
 }
 
-// Add adds a row, or replaces the one of the same key.
+// Add adds a row, or replaces the one of the same key. A row that makes no sense gives [ErrInvalid], one that
+// there is no room for [ErrFull]; then no row has changed.
 func (r *Rows[Key, Row]) Add(ctx context.Context, row Row) error {
 	if err := r.dp.gate.through(ctx, func() error { return r.table.Put(row) }); err != nil {
 		return err
@@ -47,7 +48,8 @@ func (r *Rows[Key, Row]) Add(ctx context.Context, row Row) error {
 	return nil
 }
 
-// AddAll is Add for many rows, much faster than one by one. On failure some may have been added.
+// AddAll is Add for many rows, much faster than one by one. If one makes no sense, none is added; where there
+// is no room, those before it stay.
 func (r *Rows[Key, Row]) AddAll(ctx context.Context, rows []Row) error {
 	err := r.dp.gate.through(ctx, func() error { return r.table.PutAll(rows) })
 	if written(err) {
@@ -61,7 +63,7 @@ func (r *Rows[Key, Row]) Remove(ctx context.Context, key Key) error {
 	return r.dp.gate.through(ctx, func() error { return r.table.Delete(key) })
 }
 
-// RemoveAll is Remove for many rows.
+// RemoveAll is Remove for many rows. It removes all that are there; if one was not, it gives [ErrNotFound].
 func (r *Rows[Key, Row]) RemoveAll(ctx context.Context, keys []Key) error {
 	return r.dp.gate.through(ctx, func() error { return r.table.DeleteAll(keys) })
 }

@@ -17,9 +17,11 @@ import (
 )
 
 // Attach makes an interface a droplet. It gives [ErrNoInterface], [ErrNoAddress], [ErrMTU], [ErrBusy];
-// [bpf.ErrNotSupported] where the kernel or the driver cannot do what was asked; [bpf.ErrPermission]; and
-// [maps.ErrExists] where the interface is a droplet, of this data-plane or of another. Where it fails,
-// nothing has changed. Remains of a droplet of that name are cleared away first.
+// [bpf.ErrNotSupported] where the kernel or the driver cannot do what was asked; [bpf.ErrPermission];
+// [maps.ErrInvalid] for a config that makes no sense, [maps.ErrFull]; and [maps.ErrExists] where the interface
+// is a droplet, of this data-plane or of another, or one of its addresses, but for the first of a family, is
+// another droplet's. Remains of a droplet of that name are cleared away first; but for that, nothing has
+// changed where it fails.
 func (m *Manager) Attach(ctx context.Context, c Config) (d *Droplet, err error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("attach droplet %s: %w", c.Interface, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/mizar-go/mizar/maps"
 )
 
-// Detach makes a droplet an ordinary interface again, with the settings that it had. Where it fails it
-// may be called again, also by another process, and goes on where it stopped. A droplet whose interface
+// Detach makes a droplet an ordinary interface again, with the settings that it had. Where it fails, or ctx
+// ends, it may be called again, also by another process, and goes on where it stopped. A droplet whose interface
 // is gone goes by the name it had. [maps.ErrNotFound]: there is none of that name.
 func (m *Manager) Detach(ctx context.Context, name string) error {
 	err := m.do(ctx, func() error {

@@ -21,7 +21,8 @@ import (
 
 // SetupFIB makes the device where route lookups start, or takes the one that is there, and returns its
 // number. It is one end of a veth pair, which every kernel has, and stays down: it has no address, sends
-// nothing and receives nothing. Forwarding is on for it alone, so the host does not become a router.
+// nothing and receives nothing. Forwarding is on for it alone, so the host does not become a router. It is
+// there until RemoveFIB.
 //
 // IPv6 forwarding takes a writable /proc/sys; where there is none it gives [bpf.ErrPermission], unless
 // the namespace has IPv6 disabled. [ErrBusy]: an interface that is not ours has the name.

@@ -8,6 +8,8 @@
 // that has none here. A header is parsed whole or not at all: every way in which it can be malformed is
 // an error of this package's.
 //
+// Numbers are in host order, and in network order on the wire. The data of options is bytes of the wire.
+//
 // Nothing here holds a resource. Decode does not copy: the options it returns lie in the caller's buffer
 // and are good for as long as that is. All functions may be called concurrently.
 package encap

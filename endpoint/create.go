@@ -17,7 +17,9 @@ import (
 // another host it has moved here: its row is replaced. Where it is on this host already, or an interface's
 // name is taken, the error is [maps.ErrExists]; a namespace or an interface to adopt that is not there
 // gives [maps.ErrNotFound], a config that makes no sense [maps.ErrInvalid], a full table [maps.ErrFull],
-// an MTU that cannot be [ErrMTU], and a capability that is missing [bpf.ErrPermission].
+// an MTU that cannot be [ErrMTU], another's program on an interface to adopt [ErrBusy], a mode that the
+// interface or the kernel does not have [bpf.ErrNotSupported], and a capability that is missing
+// [bpf.ErrPermission].
 func (m *Manager) Create(ctx context.Context, c Config) (*Endpoint, error) {
 	ep, err := m.create(ctx, c)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 )
 
 // Add says where an endpoint lives: on another host. What was said before is replaced. One of this host
-// gives [maps.ErrExists]: Delete it first. Its row's Ifindex has to be zero.
+// gives [maps.ErrExists]: Delete it first. Its row's Ifindex has to be zero, else it is [maps.ErrInvalid]. A
+// full table is [maps.ErrFull].
 func (m *Manager) Add(ctx context.Context, e maps.Endpoint) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -60,7 +61,8 @@ func (m *Manager) Remove(ctx context.Context, k maps.EndpointKey) error {
 	return nil
 }
 
-// RemoveAll is Remove for many, in batches. One of this host among them, and none is removed.
+// RemoveAll is Remove for many, in batches. One of this host among them, and none is removed. Else all that
+// are there are; if one was not, it gives [maps.ErrNotFound].
 func (m *Manager) RemoveAll(ctx context.Context, keys []maps.EndpointKey) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,7 +73,7 @@ func (m *Manager) RemoveAll(ctx context.Context, keys []maps.EndpointKey) error 
 	return nil
 }
 
-// Get reads the row of an endpoint, here or elsewhere.
+// Get reads the row of an endpoint, here or elsewhere. [maps.ErrNotFound]: there is none.
 func (m *Manager) Get(ctx context.Context, k maps.EndpointKey) (maps.Endpoint, error) {
 	if err := ctx.Err(); err != nil {
 		return maps.Endpoint{}, err

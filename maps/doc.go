@@ -14,5 +14,9 @@
 // Rows live in the kernel for as long as the maps do: [Tables.Close] frees what is out of use and ends
 // the use of these Tables, and removes nothing else. The maps stay the caller's to close.
 //
+// What makes no sense is [ErrInvalid], to Get and Delete of what is not there the answer is [ErrNotFound],
+// and Put gives [ErrFull] where there is no room. All goes in no order but where it says so, and ends after
+// the first error that it yields. All numbers are in host order.
+//
 // Kernel 6.1 is the oldest that is tested. Every call takes CAP_BPF.
 package maps

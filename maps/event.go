@@ -21,7 +21,7 @@ import (
 
 // Event is one sampled drop.
 type Event struct {
-	Time        time.Duration // CLOCK_MONOTONIC
+	Time        time.Duration // CLOCK_MONOTONIC: since boot, but for suspends
 	Reason      bpf.Reason    // why
 	Hook        bpf.Hook      // where
 	Ifindex     int           // where the packet came in

@@ -7,9 +7,9 @@ import "github.com/mizar-go/mizar/bpf"
 // Traffic counts an endpoint's or a droplet's packets, over all CPUs.
 type Traffic struct {
 	RxPackets uint64 // droplet: tunnel packets taken; endpoint: delivered to it
-	RxBytes   uint64
+	RxBytes   uint64 // of their frames: a droplet's with the tunnel's headers, an endpoint's without
 	TxPackets uint64 // droplet: tunnel packets sent; endpoint: accepted from it
-	TxBytes   uint64
+	TxBytes   uint64 // likewise
 }
 
 // TrafficTable counts packets in slots, which rows of Agents and Droplets name.
