@@ -14,7 +14,7 @@ import (
 
 // Agent is the host-side interface of an endpoint.
 type Agent struct {
-	Ifindex   int
+	Ifindex   int              // the kernel's number of it, never 0
 	VNI       uint32           // 1 to 1<<24 - 1
 	MAC       net.HardwareAddr // the workload's
 	MTU       int              // of the workload's interface, bytes, 68 to 65535

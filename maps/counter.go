@@ -10,9 +10,9 @@ import (
 
 // Counter is how often a verdict was taken or a drop had a reason, over all CPUs.
 type Counter struct {
-	Reason  bpf.Reason
-	Packets uint64
-	Bytes   uint64 // of frames, as the program saw them first
+	Reason  bpf.Reason // the verdict, or why it was dropped
+	Packets uint64     // one that was merged of many counts once
+	Bytes   uint64     // of frames, as the program saw them first
 }
 
 // Counters count every packet once, by verdict or reason.

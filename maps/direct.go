@@ -13,7 +13,7 @@ import (
 
 // Direct is a learned host of an endpoint: packets to it take the direct path.
 type Direct struct {
-	VNI  uint32
+	VNI  uint32        // of the VPC
 	Addr netip.Addr    // in the VPC
 	Host netip.Addr    // on the underlay
 	Idle time.Duration // since the last packet from there

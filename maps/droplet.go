@@ -15,7 +15,7 @@ import (
 
 // Droplet is an interface on the underlay.
 type Droplet struct {
-	Ifindex int
+	Ifindex int // the kernel's number of it, never 0
 	// Addrs are its own addresses, at least one. The first of each family is the source of what is sent
 	// by it, and may be another droplet's, too. The others may not: that is [ErrExists].
 	Addrs   []netip.Addr

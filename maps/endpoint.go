@@ -24,8 +24,8 @@ type Endpoint struct {
 
 // EndpointKey names an endpoint's address.
 type EndpointKey struct {
-	VNI  uint32
-	Addr netip.Addr
+	VNI  uint32     // 1 to 1<<24 - 1
+	Addr netip.Addr // in the VPC, without zone, IPv4 not as IPv6
 }
 
 // Key is the endpoint's name.

@@ -26,7 +26,7 @@ type Network struct {
 
 // NetworkKey names a network.
 type NetworkKey struct {
-	VNI    uint32
+	VNI    uint32       // 1 to 1<<24 - 1
 	Prefix netip.Prefix // masked
 }
 

@@ -12,7 +12,7 @@ import (
 
 // Path is what is known of the way to a host.
 type Path struct {
-	Host    netip.Addr
+	Host    netip.Addr    // on the underlay
 	MTU     int           // bytes; 0: nothing was learned, or it expired
 	Expires time.Duration // from now, of the MTU; 0 where there is none
 }

@@ -12,7 +12,7 @@ import (
 
 // Saved is an interface as it was found, for whoever has to put it back.
 type Saved struct {
-	Ifindex     int
+	Ifindex     int       // the kernel's number of it, never 0
 	Name        string    // 1 to 15 bytes
 	Role        Role      // what it serves as
 	Mode        bpf.Mode  // how programs are attached

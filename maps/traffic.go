@@ -4,7 +4,7 @@ package maps
 
 import "github.com/mizar-go/mizar/bpf"
 
-// Traffic counts an endpoint's or a droplet's packets, over all CPUs.
+// Traffic counts an endpoint's or a droplet's packets, over all CPUs. One that was merged of many counts once.
 type Traffic struct {
 	RxPackets uint64 // droplet: tunnel packets taken; endpoint: delivered to it
 	RxBytes   uint64 // of their frames: a droplet's with the tunnel's headers, an endpoint's without
