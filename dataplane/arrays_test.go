@@ -35,7 +35,7 @@ func arrays(t *testing.T, p *bpf.Programs) (all []array) {
 // TestT17NoProgArrayIsRefilled: an upgrade fills new arrays, and leaves those alone that packets may be
 // going through. No packet finds one empty.
 func TestT17NoProgArrayIsRefilled(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		f := newFleet(t, mode)
 		f.a.foreign(t)
 		old, err := bpf.LoadPinnedPrograms(f.a.pins().programs())

@@ -20,7 +20,7 @@ import (
 // TestKilledHolder: the lock is free at once and all is there; a ping and a TCP stream that run all the
 // while notice nothing; and Destroy by another process leaves the host as the first one found it.
 func TestKilledHolder(t *testing.T) {
-	inTCXAndNative(t, testKilledHolder)
+	inEachMode(t, testKilledHolder)
 }
 
 func testKilledHolder(t *testing.T, mode droplet.Mode) {

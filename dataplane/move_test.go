@@ -92,7 +92,7 @@ func (b *bounced) direct(t *testing.T, on int, addr netip.Addr, lives int) {
 // sender's host does not. A stream goes on: the old host returns what comes straight to it, the sender's
 // sends that again by the bouncer, and then straight to the new host.
 func TestMovedEndpointUnderTraffic(t *testing.T) {
-	inTCXAndNative(t, testMovedEndpoint)
+	inEachMode(t, testMovedEndpoint)
 }
 
 func testMovedEndpoint(t *testing.T, mode droplet.Mode) {
@@ -147,7 +147,7 @@ func testMovedEndpoint(t *testing.T, mode droplet.Mode) {
 // TestBouncedOneByOne: with no direct path, every packet goes by the bouncer and arrives by itself: none
 // waits in a ring for the next.
 func TestBouncedOneByOne(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		b := newBounced(t, mode, 3, maps.VPC{VNI: vni, NoDirectPath: true})
 		web, far := testutil.NewNS(t), testutil.NewNS(t)
 		here, there := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")

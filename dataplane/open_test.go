@@ -50,7 +50,7 @@ func TestOpenMakesWhatDestroyRemoves(t *testing.T) {
 
 // TestOpenAdoptsWhatCloseLeft: all that there was is there again, and traffic flows in between.
 func TestOpenAdoptsWhatCloseLeft(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		h, other := newHosts(t)
 		before := interfaces(t, h.ns)
 		workload := testutil.NewNS(t)

@@ -20,7 +20,7 @@ import (
 // TestT12PathMTULearned: a router between two hosts has a narrower way on. It tells the sending host, which
 // tells the workload, whose TCP goes on.
 func TestT12PathMTULearned(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		const narrow = 1400
 		bpffs, router := testutil.BPFFS(t), testutil.NewNS(t)
 		hosts, workloads := []*host{}, []*netns.Handle{testutil.NewNS(t), testutil.NewNS(t)}

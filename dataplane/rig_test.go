@@ -147,8 +147,8 @@ func contentsOf(h, other *host, n, m int) contents {
 	}
 }
 
-// inTCXAndNative runs a test in each mode that a veth can do.
-func inTCXAndNative(t *testing.T, test func(t *testing.T, mode droplet.Mode)) {
+// inEachMode runs a test in each mode that a veth can do.
+func inEachMode(t *testing.T, test func(t *testing.T, mode droplet.Mode)) {
 	t.Helper()
 	for _, mode := range []droplet.Mode{droplet.TCX, droplet.Native, droplet.Generic} {
 		t.Run(mode.String(), func(t *testing.T) {

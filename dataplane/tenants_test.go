@@ -146,7 +146,7 @@ func (n *tenant) end(t *testing.T) {
 // gets what is not its own tenant's, nor a tenant what was sent to the one before it; and the tenant that
 // stays loses nothing.
 func TestT9TwoTenantsApart(t *testing.T) {
-	inTCXAndNative(t, testTwoTenants)
+	inEachMode(t, testTwoTenants)
 }
 
 func testTwoTenants(t *testing.T, mode droplet.Mode) {

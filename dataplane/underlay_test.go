@@ -36,7 +36,7 @@ func pingUntil(t *testing.T, from *netns.Handle, dst netip.Addr, between func())
 
 // TestNeighbourChangesUnattended: a host on the way changes its MAC and says so, with no process running.
 func TestNeighbourChangesUnattended(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		f := newFleet(t, mode)
 		was := linkMAC(t, f.b.ns, "eth0")
 		now := net.HardwareAddr{2, 0, 0, 0, 1, 2}
@@ -64,7 +64,7 @@ func TestNeighbourChangesUnattended(t *testing.T) {
 // TestUnresolvedNeighbour: somebody takes a next hop's entry away. The first packet may be lost, the second
 // is not.
 func TestUnresolvedNeighbour(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		f := newFleet(t, mode)
 		index := testutil.Ifindex(t, f.a.ns, "eth0")
 		testutil.In(t, f.a.ns, func() error {
@@ -80,7 +80,7 @@ func TestUnresolvedNeighbour(t *testing.T) {
 // TestRouteChangesUnattended: two ways lead to the other host, whose address is on neither. Routing takes
 // the other one with no process running, and no packet is lost.
 func TestRouteChangesUnattended(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		a, b := newHosts(t)
 		testutil.Veth(t, a.ns, "eth1", b.ns, "eth1")
 		web, far := testutil.NewNS(t), testutil.NewNS(t)

@@ -116,7 +116,7 @@ func (h *host) requirePinned(t *testing.T) {
 // TestT18UpgradeUnderTraffic: another build's programs are replaced by ours, every one of them, and no
 // packet is lost meanwhile.
 func TestT18UpgradeUnderTraffic(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		f := newFleet(t, mode)
 		f.a.foreign(t)
 		old := f.a.running(t)
@@ -151,7 +151,7 @@ func TestT18UpgradeUnderTraffic(t *testing.T) {
 // TestT19FailedUpgradeKeepsTheOld: wherever it fails, what ran before runs after, without a gap, and a
 // later Open gets there.
 func TestT19FailedUpgradeKeepsTheOld(t *testing.T) {
-	inTCXAndNative(t, func(t *testing.T, mode droplet.Mode) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
 		f := newFleet(t, mode)
 		f.a.foreign(t)
 		old := f.a.running(t)
