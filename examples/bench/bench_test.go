@@ -146,6 +146,16 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// A file that cannot be written is found before minutes have gone by.
+func TestWritable(t *testing.T) {
+	o := options{json: "-", svg: ""}
+	require.NoError(t, o.writable())
+	o.svg = filepath.Join(t.TempDir(), "no-such-directory", "bench.svg")
+	require.ErrorIs(t, o.writable(), os.ErrNotExist)
+	testutil.Root(t)
+	require.ErrorIs(t, run(t.Context(), o, io.Discard, io.Discard), os.ErrNotExist)
+}
+
 func TestMedian(t *testing.T) {
 	require.Equal(t, 2.0, median([]float64{3, 1, 2}))
 	require.Equal(t, 2.5, median([]float64{4, 1, 2, 3}))

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +31,7 @@ func defaults() options {
 		measures:  []string{forwarding, provisioning},
 		endpoints: 1_000_000,
 		parallel:  200,
+		svg:       "docs/performance.svg",
 	}
 	for _, c := range contenders() {
 		o.contenders = append(o.contenders, c.name)
@@ -52,7 +55,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	fs.IntVar(&o.endpoints, "endpoints", o.endpoints, "how many remote endpoints to provision")
 	fs.IntVar(&o.parallel, "parallel", o.parallel, "how many endpoints to create at once")
 	fs.StringVar(&o.json, "json", "", "write all rounds to a `FILE`; -: to standard output, in place of the table")
-	fs.StringVar(&o.svg, "svg", "", "draw a chart to a `FILE`; -: to standard output, in place of the table")
+	fs.StringVar(&o.svg, "svg", o.svg, "draw a chart to a `FILE`; -: to standard output, in place of the table; empty: none")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -85,3 +88,16 @@ func list(fs *flag.FlagSet, to *[]string, name, what string, more ...string) {
 }
 
 func (o *options) wants(measure string) bool { return slices.Contains(o.measures, measure) }
+
+// writable finds out before it is measured whether there is a directory for every file.
+func (o *options) writable() error {
+	for _, name := range []string{o.json, o.svg} {
+		if name == "" || name == "-" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(name)); err != nil {
+			return fmt.Errorf("write %s: %w (-json and -svg say where to)", name, err)
+		}
+	}
+	return nil
+}
