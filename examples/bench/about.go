@@ -20,6 +20,7 @@ type about struct {
 	Pinned    cpus      `json:"pinned"` // to which of them, where traffic is
 	Began     time.Time `json:"began"`
 	Load      string    `json:"load"` // of the machine before; what else runs tells on the figures
+	Busy      float64   `json:"busy"` // share of all CPUs' time that others took in the second before
 	Rounds    int       `json:"rounds"`
 	Seconds   float64   `json:"seconds"`
 	Endpoints int       `json:"endpoints"`
@@ -50,6 +51,6 @@ func aboutThis(o options, c cpus) about {
 }
 
 func (a about) String() string {
-	return fmt.Sprintf("Linux %s, %d × %s, pinned to CPUs %d and %d, load before %s. Medians of %d rounds of %v.",
-		a.Kernel, a.CPUs, a.CPU, a.Pinned[0], a.Pinned[1], a.Load, a.Rounds, time.Duration(a.Seconds*float64(time.Second)))
+	return fmt.Sprintf("Linux %s, %d × %s, pinned to CPUs %d and %d, before: load %s, %.0f %% busy. Medians of %d rounds of %v.",
+		a.Kernel, a.CPUs, a.CPU, a.Pinned[0], a.Pinned[1], a.Load, a.Busy*100, a.Rounds, time.Duration(a.Seconds*float64(time.Second)))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"time"
 )
 
 const (
@@ -41,12 +42,18 @@ func measureAll(ctx context.Context, o options, say say) (_ *results, err error)
 		return nil, err
 	}
 	b.results.about = aboutThis(o, b.cpus)
+	if b.results.about.Busy, err = busy(ctx, time.Second); err != nil {
+		return nil, err
+	}
+	if b.results.about.Busy > tooBusy {
+		say("others keep the CPUs %.0f %% busy: do not trust what comes out", b.results.about.Busy*100)
+	}
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
 	for round := range o.rounds {
 		say("round %d of %d", round+1, o.rounds)
-		if err := b.round(ctx); err != nil {
+		if err := b.round(ctx, round); err != nil {
 			return nil, err
 		}
 	}
@@ -102,11 +109,12 @@ func (b *bench) due(mtu int) (all []measure) {
 }
 
 // round measures everything once. Contenders take turns with each measurement, so that those that are
-// compared follow on each other.
-func (b *bench) round(ctx context.Context) error {
+// compared follow on each other; in every round another one begins, so that nobody always follows on the
+// same.
+func (b *bench) round(ctx context.Context, number int) error {
 	for _, mtu := range []int{standardMTU, jumboMTU} {
 		for _, m := range b.due(mtu) {
-			for _, p := range b.paths {
+			for _, p := range rotated(b.paths, number) {
 				if p.mtu != mtu {
 					continue
 				}
@@ -120,7 +128,7 @@ func (b *bench) round(ctx context.Context) error {
 			}
 		}
 	}
-	for _, t := range b.traffic {
+	for _, t := range rotated(b.traffic, number) {
 		each, err := t.run(ctx, b.cpus, b.long)
 		if err != nil {
 			return err
@@ -128,4 +136,13 @@ func (b *bench) round(ctx context.Context) error {
 		b.results.add(figure{forwardRate, millions, 2}, t.hub.of.name, t.hub.of.title, 0, each/1e6)
 	}
 	return nil
+}
+
+// rotated are the same in the same order, of which another is the first.
+func rotated[T any](all []T, number int) []T {
+	if len(all) == 0 {
+		return nil
+	}
+	first := number % len(all)
+	return slices.Concat(all[first:], all[:first])
 }

@@ -146,6 +146,28 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestBusy(t *testing.T) {
+	before, err := parseTimes("cpu  10 0 10 70 10 0 0 0 5 0")
+	require.NoError(t, err)
+	require.Equal(t, times{idle: 80, all: 100}, before)
+	after, err := parseTimes("cpu  20 5 20 130 10 1 2 12 6 0")
+	require.NoError(t, err)
+	require.InDelta(t, 0.4, share(before, after), 1e-9)
+	require.Zero(t, share(after, after))
+	for _, bad := range []string{"", "cpu0 1 2 3 4 5 6 7 8", "cpu 1 2 3", "cpu a b c d e f g h"} {
+		_, err := parseTimes(bad)
+		require.Error(t, err, bad)
+	}
+	_, err = busy(t.Context(), time.Millisecond)
+	require.NoError(t, err)
+}
+
+func TestRotated(t *testing.T) {
+	require.Equal(t, []int{1, 2, 3}, rotated([]int{1, 2, 3}, 3))
+	require.Equal(t, []int{3, 1, 2}, rotated([]int{1, 2, 3}, 2))
+	require.Empty(t, rotated([]int(nil), 1))
+}
+
 // A file that cannot be written is found before minutes have gone by.
 func TestWritable(t *testing.T) {
 	o := options{json: "-", svg: ""}
