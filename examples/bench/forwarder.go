@@ -94,17 +94,17 @@ func device(ns *lab.Namespace) (dev *net.Interface, err error) {
 	return dev, err
 }
 
-// plain is a datagram to forward, from the far end.
-func (h *hub) plain(to netip.Addr) []byte {
-	return plainFrame(h.end.HardwareAddr, h.near.HardwareAddr, hostAddr(0).Addr(), to, 9, make([]byte, datagram))
+// comes has a tunnel packet come in from the far end: the same for all, whatever they look at of it.
+func (h *hub) comes(to netip.Addr) (err error) {
+	h.frame, err = tunnelFrame(h.end.HardwareAddr, h.near.HardwareAddr, hostAddr(0).Addr(), to, workloadAddr(1).Addr())
+	return err
 }
 
 // buildDrop shows what the generator gives: all others have its cost, too.
 func buildDrop(_ context.Context, h *hub) error {
 	h.swallow = true
 	h.back = hostAddr(1).Addr()
-	h.frame = h.plain(h.back)
-	return nil
+	return h.comes(h.back)
 }
 
 func buildSwap(_ context.Context, h *hub) error {
@@ -114,15 +114,17 @@ func buildSwap(_ context.Context, h *hub) error {
 	}
 	defer program.Close()
 	h.back = hostAddr(1).Addr()
-	h.frame = h.plain(h.back)
-	return h.undo.attachXDP(h.host, link.XDPOptions{Program: program, Interface: h.near.Index})
+	return errors.Join(
+		h.comes(h.back),
+		h.undo.attachXDP(h.host, link.XDPOptions{Program: program, Interface: h.near.Index}),
+	)
 }
 
 // buildForward has the kernel route to an address behind the far end.
 func buildForward(_ context.Context, h *hub) error {
 	h.back = netip.AddrFrom4([4]byte{198, 51, 100, 1})
-	h.frame = h.plain(h.back)
 	return errors.Join(
+		h.comes(h.back),
 		h.host.Sysctl("ipv4/ip_forward", "1"),
 		h.host.Sysctl("ipv4/conf/"+uplink+"/send_redirects", "0"),
 		h.host.Sysctl("ipv4/conf/all/send_redirects", "0"),
@@ -131,11 +133,9 @@ func buildForward(_ context.Context, h *hub) error {
 }
 
 // buildBouncer has a data-plane bounce from one host at the far end to another.
-func buildBouncer(ctx context.Context, h *hub) (err error) {
+func buildBouncer(ctx context.Context, h *hub) error {
 	h.back = h.next()
-	h.frame, err = tunnelFrame(h.end.HardwareAddr, h.near.HardwareAddr,
-		hostAddr(0).Addr(), hostAddr(1).Addr(), workloadAddr(1).Addr())
-	if err != nil {
+	if err := h.comes(hostAddr(1).Addr()); err != nil {
 		return err
 	}
 	dp, err := h.undo.plane(ctx, h.host, bpf.Limits{Endpoints: 1024})
