@@ -13,7 +13,11 @@
 // down what it has built.
 //
 // Tunnels over IPv6 have an outer UDP checksum of zero (RFC 6935), which tshark takes with
-// -o udp.ignore_ipv6_zero_checksum:TRUE.
+// -o udp.ignore_ipv6_zero_checksum:TRUE. It is to run on a host's uplink, as in ip netns exec NAME-HOST.
+//
+// What iperf3 -u loses is, as a rule, what its receiver's socket had no room for: -w 8M gives it more, and
+// RcvbufErrors in the endpoint's /proc/net/snmp counts it. What the data-plane loses, show has among the
+// counters as DROP_ and the reason; what it did not lose is in DELIVER.
 package main
 
 import (
