@@ -32,18 +32,19 @@ func calls(ctx context.Context, dp *Dataplane) map[string]error {
 	peer := maps.Peer{Prefix: underlay}
 	network := maps.NetworkKey{VNI: vni, Prefix: overlay}
 	errs := map[string]error{
-		"Peer.Add":           dp.Peer.Add(ctx, peer),
-		"Peer.AddAll":        dp.Peer.AddAll(ctx, []maps.Peer{peer}),
-		"Peer.Remove":        dp.Peer.Remove(ctx, underlay),
-		"VPC.Add":            dp.VPC.Add(ctx, maps.VPC{VNI: vni}),
-		"VPC.RemoveAll":      dp.VPC.RemoveAll(ctx, []uint32{vni}),
-		"Network.Remove":     dp.Network.Remove(ctx, network),
-		"Droplet.Detach":     dp.Droplet.Detach(ctx, "eth0"),
-		"Endpoint.Delete":    dp.Endpoint.Delete(ctx, "mzworkload"),
-		"Endpoint.Add":       dp.Endpoint.Add(ctx, row),
-		"Endpoint.AddAll":    dp.Endpoint.AddAll(ctx, []maps.Endpoint{row}),
-		"Endpoint.Remove":    dp.Endpoint.Remove(ctx, key),
-		"Endpoint.RemoveAll": dp.Endpoint.RemoveAll(ctx, []maps.EndpointKey{key}),
+		"Peer.Add":            dp.Peer.Add(ctx, peer),
+		"Peer.AddAll":         dp.Peer.AddAll(ctx, []maps.Peer{peer}),
+		"Peer.Remove":         dp.Peer.Remove(ctx, underlay),
+		"VPC.Add":             dp.VPC.Add(ctx, maps.VPC{VNI: vni}),
+		"VPC.RemoveAll":       dp.VPC.RemoveAll(ctx, []uint32{vni}),
+		"Network.Remove":      dp.Network.Remove(ctx, network),
+		"Droplet.Detach":      dp.Droplet.Detach(ctx, "eth0"),
+		"Endpoint.Delete":     dp.Endpoint.Delete(ctx, "mzworkload"),
+		"Endpoint.Add":        dp.Endpoint.Add(ctx, row),
+		"Endpoint.AddAll":     dp.Endpoint.AddAll(ctx, []maps.Endpoint{row}),
+		"Endpoint.AddAllFunc": dp.Endpoint.AddAllFunc(ctx, []maps.Endpoint{row}, func(int) {}),
+		"Endpoint.Remove":     dp.Endpoint.Remove(ctx, key),
+		"Endpoint.RemoveAll":  dp.Endpoint.RemoveAll(ctx, []maps.EndpointKey{key}),
 	}
 	_, errs["Peer.Get"] = dp.Peer.Get(ctx, underlay)
 	_, errs["Peer.List"] = first(dp.Peer.List(ctx))

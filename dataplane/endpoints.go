@@ -48,10 +48,22 @@ func (e *Endpoints) Add(ctx context.Context, row maps.Endpoint) error {
 
 // AddAll is Add for many, much faster than one by one: see [endpoint.Manager.AddAll].
 func (e *Endpoints) AddAll(ctx context.Context, rows []maps.Endpoint) error {
-	err := e.dp.gate.through(ctx, func() error { return e.m.AddAll(ctx, rows) })
+	return e.AddAllFunc(ctx, rows, func(int) {})
+}
+
+// AddAllFunc is AddAll that tells how far it is: see [endpoint.Manager.AddAllFunc].
+func (e *Endpoints) AddAllFunc(ctx context.Context, rows []maps.Endpoint, progress func(done int)) error {
+	var known int
+	err := e.dp.gate.through(ctx, func() error {
+		return e.m.AddAllFunc(ctx, rows, func(done int) {
+			known = done
+			progress(done)
+		})
+	})
 	if written(err) {
-		e.resolve(ctx, rows...)
+		known = len(rows)
 	}
+	e.resolve(ctx, rows[:known]...)
 	return err
 }
 

@@ -111,3 +111,25 @@ func TestHostsOfHalfACall(t *testing.T) {
 	require.ElementsMatch(t, append(want, host(21).String()), neighbours(t, h))
 	require.NoError(t, dp.Destroy(ctx))
 }
+
+// TestHostsOfACancelledCall: so are those of the rows that were written before the caller gave up.
+func TestHostsOfACancelledCall(t *testing.T) {
+	h, _ := newHosts(t)
+	c := h.config()
+	c.Limits.Endpoints = 1 << 14
+	dp, err := Open(t.Context(), c)
+	require.NoError(t, err)
+	_, err = dp.Droplet.Attach(t.Context(), droplet.Config{Interface: "eth0"})
+	require.NoError(t, err)
+	first, last := netip.MustParseAddr("192.0.2.30"), netip.MustParseAddr("192.0.2.31")
+	rows := make([]maps.Endpoint, 1<<14)
+	for i := range rows {
+		rows[i] = maps.Endpoint{VNI: vni, Addr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), Host: first}
+	}
+	rows[len(rows)-1].Host = last
+	ctx, cancel := context.WithCancel(t.Context())
+	require.ErrorIs(t, dp.Endpoint.AddAllFunc(ctx, rows, func(int) { cancel() }), context.Canceled)
+	require.Contains(t, neighbours(t, h), first.String())
+	require.NotContains(t, neighbours(t, h), last.String())
+	require.NoError(t, dp.Destroy(t.Context()))
+}

@@ -29,9 +29,15 @@ func (m *Manager) Add(ctx context.Context, e maps.Endpoint) error {
 	return nil
 }
 
-// AddAll is Add for many, in batches. It checks all before it writes any; should the table get full
-// midway, those written stay.
+// AddAll is Add for many, in batches. It checks all before it writes any; should the table get full midway,
+// or ctx end, those written stay.
 func (m *Manager) AddAll(ctx context.Context, all []maps.Endpoint) error {
+	return m.AddAllFunc(ctx, all, func(int) {})
+}
+
+// AddAllFunc is AddAll that calls progress every few thousand endpoints, and at the end, with how many are
+// written. Nothing else of the data-plane is to be called from there: it may wait for this call.
+func (m *Manager) AddAllFunc(ctx context.Context, all []maps.Endpoint, progress func(done int)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -42,7 +48,14 @@ func (m *Manager) AddAll(ctx context.Context, all []maps.Endpoint) error {
 		}
 		keys = append(keys, e.Key())
 	}
-	if err := m.remote(keys, func() error { return m.tables.Endpoints.PutAll(all) }); err != nil {
+	tell := func(done int) error {
+		progress(done)
+		if done == len(all) {
+			return nil
+		}
+		return ctx.Err()
+	}
+	if err := m.remote(keys, func() error { return m.tables.Endpoints.PutAllFunc(all, tell) }); err != nil {
 		return fmt.Errorf("add %d endpoints: %w", len(all), err)
 	}
 	return nil

@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -102,6 +103,49 @@ func TestForeignLocalRow(t *testing.T) {
 	_, err = r.Create(t.Context(), dual(ns))
 	require.ErrorIs(t, err, maps.ErrExists)
 	require.Equal(t, before, r.snapshot(ns))
+}
+
+// TestBulkProgress: whoever adds many hears how far it is, and may end it midway.
+func TestBulkProgress(t *testing.T) {
+	const n = 10_000
+	r := newRig(t, bpf.Limits{})
+	all := make([]maps.Endpoint, n)
+	for i := range all {
+		all[i] = remote(9, "198.51.100.1")
+		all[i].Addr = netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
+	}
+	written := func() (count int) {
+		for _, err := range r.List(t.Context()) {
+			require.NoError(t, err)
+			count++
+		}
+		return count
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var last int
+	err := r.AddAllFunc(ctx, all, func(done int) {
+		last = done
+		cancel()
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, fmt.Sprintf("%d of %d done before", last, n))
+	require.Positive(t, last)
+	require.Less(t, last, n)
+	require.Equal(t, last, written())
+
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	var told []int
+	require.NoError(t, r.AddAllFunc(ctx, all, func(done int) {
+		told = append(told, done)
+		if done == n {
+			cancel() // too late to stop it
+		}
+	}))
+	require.Greater(t, len(told), 2)
+	require.IsIncreasing(t, told)
+	require.Equal(t, n, told[len(told)-1])
+	require.Equal(t, n, written())
 }
 
 func TestBulk(t *testing.T) {

@@ -86,7 +86,7 @@ type Endpoints struct{ s *store }
 
 // Put adds an endpoint, or replaces it.
 func (t *Endpoints) Put(row Endpoint) error {
-	return naming(t.putAll([]Endpoint{row}), "put endpoint", row.Key())
+	return naming(t.putAll([]Endpoint{row}, ignore), "put endpoint", row.Key())
 }
 
 // Insert adds an endpoint whose key is not there yet: else [ErrExists], and nothing changes.
@@ -107,11 +107,17 @@ func (t *Endpoints) Insert(row Endpoint) error {
 // PutAll is Put for many. If a row is invalid, nothing is written. Otherwise rows are written in order up
 // to the first that fails, and stay. With more than 4096 rows at once, packets under way to a configured
 // host where an endpoint was are lost if that host returns them.
-func (t *Endpoints) PutAll(rows []Endpoint) error {
-	return naming(t.putAll(rows), "put", "endpoints")
+func (t *Endpoints) PutAll(rows []Endpoint) error { return t.PutAllFunc(rows, ignore) }
+
+// PutAllFunc is PutAll that calls f every few thousand rows, and at the end, with how many are written. It
+// stops at f's error, which it gives. No other change of the tables is made before f returns.
+func (t *Endpoints) PutAllFunc(rows []Endpoint, f func(done int) error) error {
+	return naming(t.putAll(rows, f), "put", "endpoints")
 }
 
-func (t *Endpoints) putAll(rows []Endpoint) error {
+func ignore(int) error { return nil }
+
+func (t *Endpoints) putAll(rows []Endpoint, f func(done int) error) error {
 	keys, values := make([]bpf.TableEndpointKey, len(rows)), make([]bpf.TableEndpoint, len(rows))
 	for i, r := range rows {
 		if err := r.validate(); err != nil {
@@ -123,8 +129,12 @@ func (t *Endpoints) putAll(rows []Endpoint) error {
 		if err := t.s.expectReturns(keys, values); err != nil {
 			return err
 		}
-		done, err := t.s.endpoints.putAll(keys, values)
-		if err != nil {
+		var refused error
+		done, err := t.s.endpoints.putAllFunc(keys, values, func(done int) error {
+			refused = f(done)
+			return refused
+		})
+		if err != nil && refused == nil {
 			err = of(err, len(rows), rows[done].Key())
 		}
 		// With a row there, nothing is learned any more: what is found now is all.

@@ -37,6 +37,11 @@ func (t table[K, V]) delete(key K) error {
 
 // putAll writes rows in order and tells how many it wrote.
 func (t table[K, V]) putAll(keys []K, values []V) (done int, err error) {
+	return t.putAllFunc(keys, values, func(int) error { return nil })
+}
+
+// putAllFunc is putAll that calls f after each batch with how many are written, and stops at its error.
+func (t table[K, V]) putAllFunc(keys []K, values []V, f func(done int) error) (done int, err error) {
 	for done < len(keys) {
 		end := min(done+batch, len(keys))
 		n, err := t.m.BatchUpdate(keys[done:end], values[done:end], nil)
@@ -46,6 +51,9 @@ func (t table[K, V]) putAll(keys []K, values []V) (done int, err error) {
 		done += n
 		if err != nil {
 			return done, explain(err)
+		}
+		if err := f(done); err != nil {
+			return done, err
 		}
 	}
 	return done, nil

@@ -17,10 +17,6 @@ import (
 	"github.com/mizar-go/mizar/maps"
 )
 
-// portion is how many endpoints one call adds: enough for the call not to matter, few enough to say how
-// far it is, and to stop in between.
-const portion = 1 << 17
-
 // provisionRemote fills a table with endpoints of other hosts, and opens the data-plane again with them in.
 func (b *bench) provisionRemote(ctx context.Context) error {
 	rows := remoteEndpoints(b.endpoints)
@@ -53,10 +49,14 @@ func (b *bench) fill(ctx context.Context, rows []maps.Endpoint) (err error) {
 		return err
 	}
 	start := time.Now()
-	for done := 0; done < len(rows); done += portion {
-		if err := dp.Endpoint.AddAll(ctx, rows[done:min(done+portion, len(rows))]); err != nil {
-			return err
+	told := start
+	if err := dp.Endpoint.AddAllFunc(ctx, rows, func(done int) {
+		if time.Since(told) > time.Second/2 {
+			told = time.Now()
+			b.say("added %d of %d endpoints", done, len(rows))
 		}
+	}); err != nil {
+		return err
 	}
 	b.took(addRate, millions, 2, float64(len(rows))/time.Since(start).Seconds()/1e6)
 	full, err := memory(c.Name)
