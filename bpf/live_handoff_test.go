@@ -5,6 +5,7 @@ package bpf
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -124,4 +125,75 @@ func sendFrame(name string, frame []byte) error {
 	}
 	defer unix.Close(fd)
 	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifindex})
+}
+
+// T6: a droplet that runs no XDP of ours takes no word from XDP, and one that does no other word than ours.
+// It sends what comes with one as it is, so the packet would be from the host itself.
+func TestT6MetadataOnAWire(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		row  TableDropletFlags // what it is said to run; XDP never does
+		word uint32
+	}{
+		{"no xdp", 0, handoffMagic},
+		{"another's word", TableDropletFlagsDROPLET_XDP, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, world := lone(t, false)
+			defer logCounters(t, h)
+			r := &rig{t: t, tables: h.tables}
+			r.put(h.tables.Droplets, uint32(h.droplet), TableDroplet{Source4: address(host4), Mtu: mtu, Flags: c.row})
+			inNS(t, world, func() error {
+				w0, err := setUp("w0")
+				if err != nil {
+					return err
+				}
+				if err := addVeth("x0", mtu, nil, "x1", nil, world); err != nil {
+					return err
+				}
+				x0, err := setUp("x0")
+				if err != nil {
+					return err
+				}
+				l, err := link.AttachXDP(link.XDPOptions{Interface: x0, Flags: link.XDPDriverMode,
+					Program: withMetadata(t, w0, [2]uint32{c.word, uint32(h.droplet)})})
+				if err != nil {
+					return err
+				}
+				t.Cleanup(func() { l.Close() })
+				_, err = setUp("x1")
+				return err
+			})
+			// Dropped, where it is read at all.
+			b := tunnel(t, stranger4, host4, vni, nil, inner(t, macFar, macVirtual, f4, a4, 9))
+			testutil.Eventually(t, 20*time.Second, func() error {
+				inNS(t, world, func() error { return sendFrame("x1", b) })
+				if n := r.counters(); n[TableReasonREASON_RESOLVE]+n[TableReasonDROP_PEER] == 0 {
+					return errors.New("the droplet saw no packet")
+				}
+				return nil
+			})
+			require.Zero(t, r.counters()[TableReasonREASON_RESOLVE], "sent as it is")
+		})
+	}
+}
+
+// An agent in XDP, too, leaves to tcx what only the kernel can send: the first packet, at least.
+func TestLiveAgentXDP(t *testing.T) {
+	h, world := lone(t, true)
+	defer logCounters(t, h)
+	r := &rig{t: t, tables: h.tables}
+	r.put(h.tables.Agents, uint32(h.agent), TableAgent{Vni: vni, Flags: TableAgentFlagsAGENT_XDP, Mac: [6]byte(macA), Mtu: innerMTU, Traffic: 2})
+	inNS(t, h.ns, func() error {
+		l, err := link.AttachXDP(link.XDPOptions{Program: h.p.AgentXDP, Interface: h.agent, Flags: link.XDPDriverMode})
+		if err == nil {
+			t.Cleanup(func() { l.Close() })
+		}
+		return err
+	})
+	out := inner(t, macA, macVirtual, a4, f4, 100)
+	receives(t, listenUDP(t, world, netip.AddrPortFrom(far4, port)), tunnel(t, host4, far4, vni, nil, sent(out))[14+20+8:], func() {
+		inNS(t, h.workload, func() error { return sendFrame("eth0", out) })
+	})
+	require.NotZero(t, r.counters()[TableReasonREASON_RESOLVE])
 }

@@ -3,10 +3,13 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/mizar-go/mizar/internal/testutil"
 )
@@ -41,4 +44,27 @@ func TestT4LiveTags(t *testing.T) {
 	receives(t, listenUDP(t, world, netip.AddrPortFrom(far4, port)), want, func() {
 		inNS(t, h.workload, func() error { return sendFrame("eth0", one) })
 	})
+}
+
+// A VLAN's packets are not the droplet's: they are its VLAN device's, and go to the stack.
+func TestLiveTaggedTunnel(t *testing.T) {
+	for _, mode := range []string{"tcx", "xdp"} {
+		t.Run(mode, func(t *testing.T) {
+			h, world := lone(t, mode == "xdp")
+			defer logCounters(t, h)
+			r := &rig{t: t, tables: h.tables}
+			in := inner(t, macFar, macVirtual, f4, a4, 9)
+			mark := tunnel(t, stranger4, host4, vni, nil, in)
+			testutil.Eventually(t, 20*time.Second, func() error {
+				inNS(t, world, func() error {
+					return errors.Join(sendFrame("w0", tagged(tunnel(t, far4, host4, vni, nil, in), 0x8100, 5)), sendFrame("w0", mark))
+				})
+				if n := r.counters()[TableReasonDROP_PEER]; n < 5 {
+					return fmt.Errorf("%d arrived", n)
+				}
+				return nil
+			})
+			require.Zero(t, r.counters()[TableReasonREASON_DELIVER])
+		})
+	}
 }

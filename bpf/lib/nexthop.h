@@ -24,6 +24,7 @@ static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
 {
 	struct bpf_fib_lookup *fib = &p->fib;
 	const struct droplet *d;
+	__u32 mtu;
 	long err;
 
 	if (is_own(host))
@@ -33,7 +34,7 @@ static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
 	h->v6 = !address_is_v4(host);
 	fib->ifindex = s->fib_ifindex;
 	fib->l4_protocol = IPPROTO_UDP;
-	fib->tot_len = 1; /* makes the kernel tell the route's MTU */
+	fib->tot_len = 1; /* makes the kernel tell an MTU */
 	if (h->v6) {
 		fib->family = AF_INET6;
 		__builtin_memcpy(fib->ipv6_dst, host->bytes, 16);
@@ -53,8 +54,13 @@ static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
 		return DROP_NO_SOURCE;
 	h->traffic = d->traffic;
 	h->mtu = d->mtu;
-	if (err == BPF_FIB_LKUP_RET_SUCCESS && fib->mtu_result > 1 && fib->mtu_result < h->mtu)
-		h->mtu = fib->mtu_result;
+	mtu = fib->mtu_result; /* of a route that locks it: the kernel tells no other (seen on 6.18) */
+	if (err == BPF_FIB_LKUP_RET_SUCCESS && mtu > 1) {
+		if (mtu < PATH_MTU_FLOOR)
+			mtu = PATH_MTU_FLOOR; /* less would leave no room behind our own headers */
+		if (mtu < h->mtu)
+			h->mtu = mtu;
+	}
 	h->via_v6 = fib->family == AF_INET6;
 	__builtin_memcpy(h->via.bytes, fib->ipv6_dst, 16);
 	__builtin_memcpy(h->dmac, fib->dmac, 6);
