@@ -24,8 +24,13 @@ const (
 	headers4    = 14 + 20 + 8 + 8
 )
 
-// raise lets a workload send what is too big for the way.
+// raise lets a workload send what is too big for the way, and take it.
 func raise(t *testing.T, h *liveHost, to int) {
+	r := &rig{t: t, tables: h.tables}
+	var row TableAgent
+	require.NoError(t, h.tables.Agents.Lookup(uint32(h.agent), &row))
+	row.Mtu = uint16(to)
+	r.put(h.tables.Agents, uint32(h.agent), row)
 	for name, ns := range map[string]netns.NsHandle{"e0": h.ns, "eth0": h.workload} {
 		inNS(t, ns, func() error {
 			l, err := netlink.LinkByName(name)

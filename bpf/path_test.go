@@ -186,11 +186,6 @@ func TestTooBig(t *testing.T) {
 	r.check(packetCase{name: "path expired", in: fits, reason: TableReasonREASON_SEND_DIRECT, prepare: func(r *rig) {
 		r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Host: address(far4), Mtu: 1400, Expires: 1})
 	}})
-	big := inner(t, macFar, macVirtual, f4, a4, 1400)
-	r.check(packetCase{name: "bigger than the endpoint takes", from: -1, in: tunnel(t, far4, host4, vni, nil, big),
-		reason: TableReasonDROP_TOO_BIG, prepare: func(r *rig) {
-			r.put(r.tables.Agents, uint32(r.agents[0]), TableAgent{Vni: vni, Mac: [6]byte(macA), Mtu: 1300})
-		}})
 }
 
 // internet is the checksum of RFC 1071; zero over what carries its own.

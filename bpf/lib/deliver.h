@@ -81,9 +81,34 @@ static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
 	return REASON_NONE;
 }
 
+/* An endpoint here takes less than what was sent to it: tell the sender, straight to its host. */
+static __always_inline enum reason
+refuse_size(ctx_t *ctx, struct packet *p, const struct settings *s, const struct agent *a, int *act)
+{
+	struct address host = p->option ? p->sender : p->outer_source;
+	__u8 mac[6];
+	enum reason r;
+
+	if (p->tagged || !is_peer(&host))
+		return DROP_TOO_BIG;
+	__builtin_memcpy(mac, a->mac, 6);
+	r = next_hop(ctx, p, s, &host);
+	if (r)
+		return r;
+	p->hash = flow_hash(ctx, p);
+	p->tos = 0;
+	if (ctx_decap(ctx, p->outer, p->v6))
+		return DROP_MODIFY;
+	r = reply_too_big(ctx, ETH_HLEN, p->v6, a->mtu, act);
+	if (r >= REASON_DROP_FIRST)
+		return r;
+	r = encapsulate(ctx, p, s, &host, mac, virtual_mac, false, act);
+	return r ? r : REASON_TOO_BIG_REPLY;
+}
+
 /* What came through a tunnel. */
-static __always_inline enum reason deliver_tunnel(ctx_t *ctx, const struct packet *p, __u32 ifindex,
-						  int *act)
+static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p,
+						  const struct settings *s, __u32 ifindex, int *act)
 {
 	const struct agent *a = find_agent(p->vni, ifindex);
 	enum reason r;
@@ -91,7 +116,7 @@ static __always_inline enum reason deliver_tunnel(ctx_t *ctx, const struct packe
 	if (!a)
 		return DROP_TENANT;
 	if (inner_size(ctx, p) > a->mtu)
-		return DROP_TOO_BIG;
+		return refuse_size(ctx, p, s, a, act);
 	r = decap_ecn(ctx, p);
 	if (r)
 		return r;

@@ -220,7 +220,7 @@ static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
 	}
 	r = send_out(ctx, p, act);
 	if (!r)
-		count_sent(h, p->length + outer + l2);
+		count_sent(h, f.length + ETH_HLEN);
 	return r;
 }
 

@@ -46,7 +46,7 @@ struct packet {
 	__u8 pad[3];
 	struct address source;
 	struct address destination;
-	__u32 hash; /* of the flow, of what an endpoint here sent */
+	__u32 hash; /* of the flow, where the outer source port is ours */
 
 	/* The way to another host. */
 	struct hop hop;

@@ -48,6 +48,7 @@ static __always_inline enum reason select_host(__u32 id, __u32 hash, enum reason
 	__u32 slot = ((__u64)hash * SET_SLOTS) >> 32;
 	__u32 i;
 
+	barrier_var(slot); /* what is compared is what is used, for the verifier of 6.1 */
 	if (!s || !s->count || slot >= SET_SLOTS)
 		return DROP_SET;
 	if (s->flags & SET_SELF)

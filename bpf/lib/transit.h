@@ -157,7 +157,7 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	if (!sent)
 		return DROP_RETURN; /* a host could forge any of ours as the sender */
 	if (ep && ep->ifindex)
-		return deliver_tunnel(ctx, p, ep->ifindex, act); /* it moved to this host */
+		return deliver_tunnel(ctx, p, s, ep->ifindex, act); /* it moved to this host */
 	if (ep && !address_equal(&ep->host, &p->sender)) {
 		host = ep->host;
 	} else {
@@ -266,7 +266,7 @@ static __always_inline enum reason transit_route(ctx_t *ctx, struct packet *p,
 		return DROP_KIND;
 	if (ep && ep->ifindex) {
 		r = check_and_learn(p);
-		return r ? r : deliver_tunnel(ctx, p, ep->ifindex, act);
+		return r ? r : deliver_tunnel(ctx, p, s, ep->ifindex, act);
 	}
 	if (net && net->kind == NETWORK_BLACKHOLE)
 		return DROP_BLACKHOLE;
