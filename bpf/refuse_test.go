@@ -78,6 +78,63 @@ func TestTooBigForTheEndpoint(t *testing.T) {
 	newRig(t).table(all)
 }
 
+// Whom nobody vouches for is not told, nor is an ICMP error answered with another.
+func TestTooBigAndNotAnswered(t *testing.T) {
+	const takes = 1300
+	r := newRig(t)
+	icmp := func(from, to netip.Addr, mac net.HardwareAddr, code layers.ICMPv4TypeCode) []byte {
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
+		return frame(t, &layers.Ethernet{SrcMAC: mac, DstMAC: macVirtual, EthernetType: layers.EthernetTypeIPv4}, ip,
+			&layers.ICMPv4{TypeCode: code}, gopacket.Payload(make([]byte, 1400)))
+	}
+	icmp6 := func(from, to netip.Addr, mac net.HardwareAddr, code layers.ICMPv6TypeCode) []byte {
+		ip := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolICMPv6, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
+		l4 := &layers.ICMPv6{TypeCode: code}
+		require.NoError(t, l4.SetNetworkLayerForChecksum(ip))
+		return frame(t, &layers.Ethernet{SrcMAC: mac, DstMAC: macVirtual, EthernetType: layers.EthernetTypeIPv6}, ip, l4, gopacket.Payload(make([]byte, 1400)))
+	}
+	later := inner(t, macFar, macVirtual, f4, a4, 1400)
+	later = mutate(later, func(b []byte) { b[20], b[21] = 0x20, 8 })
+	unreachable, echo := layers.CreateICMPv4TypeCode(3, 1), layers.CreateICMPv4TypeCode(8, 0)
+	unreachable6, echo6 := layers.CreateICMPv6TypeCode(1, 0), layers.CreateICMPv6TypeCode(128, 0)
+	in := func(b []byte) []byte { return tunnel(t, far4, host4, vni, nil, b) }
+	stranger := netip.MustParseAddr("192.0.2.61") // of the fleet, and no relay of this VPC
+	unknown := inner(t, macFar, macVirtual, unknown4, a4, 1400)
+	const told, untold = TableReasonREASON_TOO_BIG_REPLY, TableReasonDROP_TOO_BIG
+	for _, c := range []struct {
+		name   string
+		from   int
+		in     []byte
+		reason TableReason
+	}{
+		{"by no relay", -1, tunnel(t, stranger, host4, vni, rts(far4, 4, false), unknown), untold},
+		{"by a relay", -1, tunnel(t, bouncer4, host4, vni, rts(far4, 4, false), unknown), told},
+		{"for itself", -1, tunnel(t, far4, host4, vni, rts(far4, 4, false), unknown), told},
+		{"later fragment", -1, in(later), untold},
+		{"ICMP error", -1, in(icmp(f4, a4, macFar, unreachable)), untold},
+		{"echo", -1, in(icmp(f4, a4, macFar, echo)), told},
+		{"ICMPv6 error", -1, in(icmp6(unknown6, a6, macFar, unreachable6)), untold},
+		{"echo 6", -1, in(icmp6(unknown6, a6, macFar, echo6)), told},
+		{"local ICMP error", 1, icmp(b4, a4, macB, unreachable), untold},
+		{"local echo", 1, icmp(b4, a4, macB, echo), told},
+		{"sent ICMP error", 1, icmp(b4, f4, macB, unreachable), untold},
+		{"sent echo", 1, icmp(b4, f4, macB, echo), told},
+	} {
+		r.check(packetCase{name: c.name, from: c.from, in: c.in, reason: c.reason, prepare: func(r *rig) {
+			r.fill()
+			r.put(r.tables.Agents, uint32(r.agents[0]), TableAgent{Vni: vni, Mac: [6]byte(macA), Mtu: takes})
+			r.put(r.tables.Paths, address(far4), TablePath{Refreshed: 1, Host: address(far4), Mtu: takes, Expires: 1 << 62})
+		}})
+	}
+	// It moved here, and the host where it was returns what an endpoint here sent: that host is not asking.
+	r.check(packetCase{name: "came back", from: -1, in: tunnel(t, far4, host4, vni, rts(far4, 4, true), inner(t, macB, macVirtual, b4, a4, 1400)),
+		reason: untold, prepare: func(r *rig) {
+			r.fill()
+			r.put(r.tables.Agents, uint32(r.agents[0]), TableAgent{Vni: vni, Mac: [6]byte(macA), Mtu: takes})
+			r.learned(vni, a4, far4)
+		}})
+}
+
 // The sender's own stack believes it, in both families, and sends what fits.
 func TestLiveTooBigForTheEndpoint(t *testing.T) {
 	const takes = 1300

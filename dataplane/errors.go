@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/internal/bpffs"
 	"github.com/mizar-go/mizar/maps"
@@ -37,7 +39,11 @@ var (
 
 // explain gives what the kernel denied, and no layer below put a name to, its typed error.
 func explain(err error) error {
-	if errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrPermission) {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.As(err, &verifier):
+		// The verifier says EACCES, too: bpf tells the two apart.
+	case errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrPermission):
 		return fmt.Errorf("%w: %w", ErrPermission, err)
 	}
 	return err

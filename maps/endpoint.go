@@ -109,7 +109,7 @@ func (t *Endpoints) Insert(row Endpoint) error {
 // host where an endpoint was are lost if that host returns them.
 func (t *Endpoints) PutAll(rows []Endpoint) error { return t.PutAllFunc(rows, ignore) }
 
-// PutAllFunc is PutAll that calls f every few thousand rows, and at the end, with how many are written. It
+// PutAllFunc is PutAll that calls f after every few thousand rows, and after the last, with how many are written. It
 // stops at f's error, which it gives. No other change of the tables is made before f returns.
 func (t *Endpoints) PutAllFunc(rows []Endpoint, f func(done int) error) error {
 	return naming(t.putAll(rows, f), "put", "endpoints")

@@ -122,7 +122,7 @@ static __always_inline enum reason agent_send(ctx_t *ctx, struct packet *p,
 		return r;
 	overhead = outer_length(h->v6, rts) + l2;
 	if (inner_size(ctx, p) + overhead > p->mtu)
-		return reply_too_big(ctx, p->l3, p->v6, p->mtu - overhead, act);
+		return answer_too_big(ctx, p, p->mtu - overhead, act);
 	r = encapsulate(ctx, p, s, host, a->mac, dst_mac, rts, act);
 	return r ? r : why;
 }

@@ -165,27 +165,31 @@ static __always_inline int ctx_tail(ctx_t *ctx, __u32 len)
 }
 
 /*
- * The helper for it refuses packets with skb->encapsulation set (a workload's own tunnel, or what came
- * through ours), and those whose checksum is still to be written behind the cut (TCP behind IP options).
- * Of such packets what is kept goes to the end, and the middle is cut, 4,095 bytes at most at a time; in
- * two cuts at least, since the second one sees that the place of the checksum is gone. They stay GSO.
+ * What is kept goes to the end, and the middle is cut. bpf_skb_change_tail alone would not do: it refuses
+ * packets with skb->encapsulation set (a workload's own tunnel, or what came through ours), and where the
+ * checksum is still to be written it leaves that to be done, now in the quote. It is tried first for what
+ * only it does, to make the packet one that is not GSO. The last cut is seen by the kernel when the place of
+ * the checksum is gone already: that ends it.
  */
 static __always_inline int ctx_quote(ctx_t *ctx, __u32 l3, __u32 quote, __u32 room, bool v6)
 {
-	__u32 len = ctx_len(ctx), cut = len - l3 - quote;
+	__u32 len = ctx_len(ctx), cut;
 	__be32 word;
 
-	if (!ctx_tail(ctx, l3 + quote))
-		return ctx_resize(ctx, room, v6);
 	if (len < l3 + 2 * quote + room)
+		return ctx_tail(ctx, l3 + quote) ? -1 : ctx_resize(ctx, room, v6);
+	if (len > l3 + 3 * quote + room)
+		ctx_tail(ctx, l3 + 3 * quote + room);
+	len = ctx_len(ctx);
+	cut = len - l3 - quote - room;
+	if (ctx->gso_size || cut < 8 || cut > 0xe000 /* the kernel's offsets are of 16 bits */)
 		return -1;
 	for (__u32 i = 0; i < 128 && i < quote; i += sizeof(word))
 		if (bpf_skb_load_bytes(ctx, l3 + i, &word, sizeof(word)) ||
 		    bpf_skb_store_bytes(ctx, len - quote + i, &word, sizeof(word), 0))
 			return -1;
-	cut -= room;
-	for (int i = 0; i < 20 && cut; i++) {
-		__u32 now = i ? cut : (cut + 1) / 2;
+	for (int i = 0; i < 16 && cut; i++) {
+		__u32 now = i ? cut : cut - 4;
 
 		if (now > 0xfff)
 			now = 0xfff;

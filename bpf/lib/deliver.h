@@ -5,6 +5,7 @@
 
 #include "icmp.h"
 #include "inner.h"
+#include "learn.h"
 
 #define ECN_MASK 3
 #define ECN_ECT0 2
@@ -81,17 +82,26 @@ static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
 	return REASON_NONE;
 }
 
-/* An endpoint here takes less than what was sent to it: tell the sender, straight to its host. */
+/*
+ * An endpoint here takes less than what was sent to it: tell the sender, straight to its host. Whom a packet
+ * names that came by no relay is not told; nor, of one that came back, its own endpoint.
+ */
 static __always_inline enum reason
 refuse_size(ctx_t *ctx, struct packet *p, const struct settings *s, const struct agent *a, int *act)
 {
-	struct address host = p->option ? p->sender : p->outer_source;
+	struct address host = p->outer_source;
+	__u32 mtu = a->mtu;
 	__u8 mac[6];
 	enum reason r;
 
-	if (p->tagged || !is_peer(&host))
-		return DROP_TOO_BIG;
 	__builtin_memcpy(mac, a->mac, 6);
+	if (p->option && !address_equal(&p->sender, &host)) {
+		if (!is_relay(p, find_network(p->vni, &p->source)))
+			return DROP_TOO_BIG;
+		host = p->sender;
+	}
+	if (p->critical || p->tagged || !may_answer(ctx, p) || !is_peer(&host))
+		return DROP_TOO_BIG;
 	r = next_hop(ctx, p, s, &host);
 	if (r)
 		return r;
@@ -99,7 +109,7 @@ refuse_size(ctx_t *ctx, struct packet *p, const struct settings *s, const struct
 	p->tos = 0;
 	if (ctx_decap(ctx, p->outer, p->v6))
 		return DROP_MODIFY;
-	r = reply_too_big(ctx, ETH_HLEN, p->v6, a->mtu, act);
+	r = reply_too_big(ctx, ETH_HLEN, p->v6, mtu, act);
 	if (r >= REASON_DROP_FIRST)
 		return r;
 	r = encapsulate(ctx, p, s, &host, mac, virtual_mac, false, act);
@@ -139,7 +149,7 @@ static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet
 	if (ifindex == ctx_ifindex(ctx))
 		return DROP_LOOP; /* a router's route to itself */
 	if (inner_size(ctx, p) > a->mtu)
-		return reply_too_big(ctx, p->l3, p->v6, a->mtu, act);
+		return answer_too_big(ctx, p, a->mtu, act);
 	r = hand_over(ctx, p, a, ifindex, in_bytes ? p->tag_proto : p->ethertype, in_bytes, act);
 	return r ? r : REASON_DELIVER_LOCAL;
 }

@@ -44,7 +44,7 @@ static __always_inline enum reason reply_too_big(ctx_t *ctx, __u32 l3, bool v6, 
 			return DROP_TOO_BIG;
 	}
 	if (ctx_quote(ctx, l3, quote, room, v6))
-		return DROP_MODIFY;
+		return DROP_TOO_BIG;
 	eth = AT(ctx, 0, struct ethhdr);
 	if (!eth)
 		return DROP_MODIFY;
@@ -95,6 +95,29 @@ static __always_inline enum reason reply_too_big(ctx_t *ctx, __u32 l3, bool v6, 
 	}
 	*act = ctx_reflect(ctx);
 	return REASON_TOO_BIG_REPLY;
+}
+
+/* Later fragments and ICMP errors are not answered with ICMP errors (RFC 1122, 3.2.2; RFC 4443, 2.4). */
+static __always_inline bool may_answer(ctx_t *ctx, const struct packet *p)
+{
+	__u8 type;
+
+	if (p->fragment == FRAGMENT_LATER)
+		return false;
+	if (p->proto != (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return true;
+	if (ctx_load(ctx, p->l4, &type, 1))
+		return false;
+	if (p->v6)
+		return type >= 128;
+	return type != 3 && type != 4 && type != 5 && type != 11 && type != 12;
+}
+
+/* The same for a workload's packet. */
+static __always_inline enum reason answer_too_big(ctx_t *ctx, const struct packet *p, __u32 mtu,
+						  int *act)
+{
+	return may_answer(ctx, p) ? reply_too_big(ctx, p->l3, p->v6, mtu, act) : DROP_TOO_BIG;
 }
 
 /* A path's MTU is learned only for a host that we have sent to, and not below the floor. */

@@ -54,7 +54,7 @@ static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
 		return DROP_NO_SOURCE;
 	h->traffic = d->traffic;
 	h->mtu = d->mtu;
-	mtu = fib->mtu_result; /* of a route that locks it: the kernel tells no other (seen on 6.18) */
+	mtu = fib->mtu_result; /* the kernel tells a route's only where it is locked, and what the host itself learned */
 	if (err == BPF_FIB_LKUP_RET_SUCCESS && mtu > 1) {
 		if (mtu < PATH_MTU_FLOOR)
 			mtu = PATH_MTU_FLOOR; /* less would leave no room behind our own headers */

@@ -22,7 +22,7 @@ enum reason {
 	REASON_RETURN,         /* sent back once, critical: the endpoint is not here */
 	REASON_REROUTE,        /* came back; sent again, by a bouncer */
 	REASON_ANSWER,         /* ARP or neighbour request answered */
-	REASON_TOO_BIG_REPLY,  /* answered with ICMP: too big for the path */
+	REASON_TOO_BIG_REPLY,  /* answered with ICMP: too big for the path or the endpoint */
 	REASON_RESOLVE,        /* next hop left to the kernel's neighbour table */
 	REASON_TO_TCX,         /* XDP leaves it to tcx: headers spread over buffers */
 

@@ -186,7 +186,7 @@ struct hop {
 	struct address via;    /* next hop; IPv4's four bytes come first */
 	__u32 ifindex;         /* 0: not known */
 	__u32 traffic;         /* the droplet's slot */
-	__u32 mtu;             /* of the device, or of a route that locks a smaller one */
+	__u32 mtu;             /* of the device, or the smaller one that the kernel knows of */
 	__u8 dmac[6];
 	__u8 smac[6];
 	__u8 v6;     /* the host's family */
