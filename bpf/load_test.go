@@ -5,6 +5,7 @@ package bpf
 import (
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,4 +22,15 @@ func TestLoad(t *testing.T) {
 	defer p.Close()
 	require.True(t, p.Frags)
 	require.NoError(t, p.WireTransit())
+
+	// The verifier gives up at a million instructions, and how many it looks at differs between kernels.
+	for name, program := range map[string]*ebpf.Program{"transit, XDP": p.TransitXDP, "transit, tcx": p.TransitTCX,
+		"agent, XDP": p.AgentXDP, "agent, tcx": p.AgentTCX} {
+		info, err := program.Info()
+		require.NoError(t, err)
+		n, ok := info.VerifiedInstructions()
+		require.True(t, ok)
+		t.Logf("%s: %d instructions verified", name, n)
+		require.Less(t, n, uint32(400_000), name)
+	}
 }

@@ -114,7 +114,7 @@ static __always_inline enum reason agent_send(ctx_t *ctx, struct packet *p,
 {
 	bool rts = why != REASON_SEND_DIRECT;
 	__u32 overhead, l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
-	struct hop *h = &p->hop;
+	struct hop *h = &p->path.hop;
 	enum reason r;
 
 	r = next_hop(ctx, p, s, host);

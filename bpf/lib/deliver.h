@@ -84,25 +84,32 @@ static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
 
 /*
  * An endpoint here takes less than what was sent to it: tell the sender, straight to its host. Whom a packet
- * names that came by no relay is not told; nor, of one that came back, its own endpoint.
+ * names that came by no relay is not told. The verifier looks at this once, by itself; that of 6.1 takes no
+ * keys out of an argument.
  */
-static __always_inline enum reason
-refuse_size(ctx_t *ctx, struct packet *p, const struct settings *s, const struct agent *a, int *act)
+__noinline int refuse_size(ctx_t *ctx, __u32 mtu, __u32 ifindex, int *act)
 {
-	struct address host = p->outer_source;
-	__u32 mtu = a->mtu;
+	__u32 zero = 0;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	const struct agent *a;
 	__u8 mac[6];
 	enum reason r;
 
-	__builtin_memcpy(mac, a->mac, 6);
-	if (p->option && !address_equal(&p->sender, &host)) {
-		if (!is_relay(p, find_network(p->vni, &p->source)))
-			return DROP_TOO_BIG;
-		host = p->sender;
-	}
-	if (p->critical || p->tagged || !may_answer(ctx, p) || !is_peer(&host))
+	if (!p || !act || !s)
 		return DROP_TOO_BIG;
-	r = next_hop(ctx, p, s, &host);
+	a = find_agent(p->vni, ifindex);
+	if (!a)
+		return DROP_TENANT;
+	__builtin_memcpy(mac, a->mac, 6);
+	if (!p->option)
+		p->sender = p->outer_source;
+	else if (!address_equal(&p->sender, &p->outer_source) &&
+		 !is_relay(p, find_network(p->vni, &p->source)))
+		return DROP_TOO_BIG;
+	if (p->tagged || !may_answer(ctx, p) || !is_peer(&p->sender))
+		return DROP_TOO_BIG;
+	r = next_hop(ctx, p, s, &p->sender);
 	if (r)
 		return r;
 	p->hash = flow_hash(ctx, p);
@@ -112,13 +119,13 @@ refuse_size(ctx_t *ctx, struct packet *p, const struct settings *s, const struct
 	r = reply_too_big(ctx, ETH_HLEN, p->v6, mtu, act);
 	if (r >= REASON_DROP_FIRST)
 		return r;
-	r = encapsulate(ctx, p, s, &host, mac, virtual_mac, false, act);
+	r = encapsulate(ctx, p, s, &p->sender, mac, virtual_mac, false, act);
 	return r ? r : REASON_TOO_BIG_REPLY;
 }
 
-/* What came through a tunnel. */
-static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p,
-						  const struct settings *s, __u32 ifindex, int *act)
+/* What came through a tunnel. A packet that came back is of an endpoint here: its host is not to be told. */
+static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p, __u32 ifindex,
+						  int *act)
 {
 	const struct agent *a = find_agent(p->vni, ifindex);
 	enum reason r;
@@ -126,7 +133,7 @@ static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p,
 	if (!a)
 		return DROP_TENANT;
 	if (inner_size(ctx, p) > a->mtu)
-		return refuse_size(ctx, p, s, a, act);
+		return p->critical ? DROP_TOO_BIG : refuse_size(ctx, a->mtu, ifindex, act);
 	r = decap_ecn(ctx, p);
 	if (r)
 		return r;

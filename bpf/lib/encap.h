@@ -175,7 +175,7 @@ static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
 					       const __u8 *src_mac, const __u8 *dst_mac, bool rts,
 					       int *act)
 {
-	const struct hop *h = &p->hop;
+	const struct hop *h = &p->path.hop;
 	__u32 outer = outer_length(h->v6, rts);
 	__u32 l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
 	__u32 base = ETH_HLEN + ip_length(h->v6) + sizeof(struct udphdr);

@@ -121,22 +121,22 @@ static __always_inline enum reason answer_too_big(ctx_t *ctx, const struct packe
 }
 
 /* A path's MTU is learned only for a host that we have sent to, and not below the floor. */
-static __always_inline void learn_path(const struct settings *s, const struct address *host,
-				       __u32 mtu)
+static __always_inline void learn_path(struct packet *p, const struct settings *s,
+				       const struct address *host, __u32 mtu)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	const struct path *known = bpf_map_lookup_elem(&paths, host);
-	struct path path;
+	struct path *path = &p->path;
 
 	if (!known || !mtu || !is_peer(host))
 		return;
 	if (mtu < PATH_MTU_FLOOR)
 		mtu = PATH_MTU_FLOOR;
-	path = *known;
-	if (!path.mtu || now >= path.expires || mtu < path.mtu)
-		path.mtu = mtu;
-	path.expires = now + s->path_age_ns;
-	bpf_map_update_elem(&paths, host, &path, BPF_EXIST);
+	*path = *known;
+	if (!path->mtu || now >= path->expires || mtu < path->mtu)
+		path->mtu = mtu;
+	path->expires = now + s->path_age_ns;
+	bpf_map_update_elem(&paths, host, path, BPF_EXIST);
 }
 
 /* The quoted UDP header has to be one that we write. */
@@ -149,7 +149,7 @@ static __always_inline bool quotes_us(ctx_t *ctx, const struct settings *s, __u3
 }
 
 /* An ICMP error of the underlay. It goes on to the stack in any case. */
-static __always_inline void underlay_icmp(ctx_t *ctx, const struct settings *s)
+static __always_inline void underlay_icmp(ctx_t *ctx, struct packet *p, const struct settings *s)
 {
 	struct address to, from, host;
 	struct icmp icmp;
@@ -177,7 +177,7 @@ static __always_inline void underlay_icmp(ctx_t *ctx, const struct settings *s)
 		off += ip.ihl * 4;
 		if (!is_own(&to) || !is_own(&from) || !quotes_us(ctx, s, off))
 			return;
-		learn_path(s, &host, bpf_ntohl(icmp.mtu) & 0xffff);
+		learn_path(p, s, &host, bpf_ntohl(icmp.mtu) & 0xffff);
 	} else if (proto == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr ip;
 		__u32 off = ETH_HLEN;
@@ -199,7 +199,7 @@ static __always_inline void underlay_icmp(ctx_t *ctx, const struct settings *s)
 		if (address_is_v4(&to) || address_is_v4(&from) || address_is_v4(&host) ||
 		    !is_own(&to) || !is_own(&from) || !quotes_us(ctx, s, off))
 			return;
-		learn_path(s, &host, bpf_ntohl(icmp.mtu));
+		learn_path(p, s, &host, bpf_ntohl(icmp.mtu));
 	}
 }
 

@@ -72,7 +72,7 @@ static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
 }
 
 /*
- * The way to `host`, into p->hop, p->mtu and p->refresh. XDP would use a neighbour's entry for as long as
+ * The way to `host`, into p->path.hop, p->mtu and p->refresh. XDP would use a neighbour's entry for as long as
  * the kernel keeps it, and nobody would ask whether it is still true. So one packet now and then goes by
  * the kernel.
  */
@@ -81,29 +81,28 @@ static __always_inline enum reason next_hop(ctx_t *ctx, struct packet *p, const 
 {
 	const struct path *known = bpf_map_lookup_elem(&paths, host);
 	__u64 now = bpf_ktime_get_coarse_ns();
-	struct path path = {};
+	struct path *path = &p->path;
 	enum reason r;
 
 	if (known)
-		path = *known;
-	if (!address_equal(&path.host, host))
-		__builtin_memset(&path, 0, sizeof(path));
-	p->refresh = CTX_XDP && (!path.refreshed || now - path.refreshed > s->refresh_ns);
-	if (p->refresh || now - path.looked >= HOP_AGE_NS) {
-		r = look_up_hop(ctx, p, s, host, &path.hop);
+		*path = *known;
+	if (!known || !address_equal(&path->host, host))
+		__builtin_memset(path, 0, sizeof(*path));
+	p->refresh = CTX_XDP && (!path->refreshed || now - path->refreshed > s->refresh_ns);
+	if (p->refresh || now - path->looked >= HOP_AGE_NS) {
+		r = look_up_hop(ctx, p, s, host, &path->hop);
 		if (r)
 			return r;
 		if (p->refresh)
-			path.refreshed = now;
-		path.looked = p->refresh ? 0 : now;
-		path.host = *host;
-		bpf_map_update_elem(&paths, host, &path, BPF_ANY);
+			path->refreshed = now;
+		path->looked = p->refresh ? 0 : now;
+		path->host = *host;
+		bpf_map_update_elem(&paths, host, path, BPF_ANY);
 	}
-	p->hop = path.hop;
-	p->refresh |= p->hop.kernel;
-	p->mtu = p->hop.mtu;
-	if (path.mtu && now < path.expires && path.mtu < p->mtu)
-		p->mtu = path.mtu;
+	p->refresh |= path->hop.kernel;
+	p->mtu = path->hop.mtu;
+	if (path->mtu && now < path->expires && path->mtu < p->mtu)
+		p->mtu = path->mtu;
 	return REASON_NONE;
 }
 
@@ -134,7 +133,7 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 
 static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, int *act)
 {
-	const struct hop *h = &p->hop;
+	const struct hop *h = &p->path.hop;
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 	struct handoff *meta;
 
@@ -168,7 +167,7 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 
 static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, int *act)
 {
-	const struct hop *h = &p->hop;
+	const struct hop *h = &p->path.hop;
 	struct bpf_redir_neigh nh = { .nh_family = h->via_v6 ? AF_INET6 : AF_INET };
 
 	/* The kernel resolves, refreshes and writes the MACs. */

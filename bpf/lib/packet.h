@@ -49,7 +49,7 @@ struct packet {
 	__u32 hash; /* of the flow, where the outer source port is ours */
 
 	/* The way to another host. */
-	struct hop hop;
+	struct path path;
 	__u32 mtu;    /* that the way is known to take */
 	__u8 refresh; /* the kernel's neighbour table is to see the packet */
 	__u8 pad2[3];
@@ -74,7 +74,7 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 
 	if (!p)
 		return NULL;
-	__builtin_memset(p, 0, offsetof(struct packet, hop));
+	__builtin_memset(p, 0, offsetof(struct packet, path));
 	p->length = ctx_len(ctx);
 	p->end = p->length;
 	p->outer_end = p->length;

@@ -50,7 +50,7 @@ static __always_inline enum reason send_on(ctx_t *ctx, struct packet *p, const s
 	struct geneve *g;
 	struct front f = { .destination = host, .sport = p->sport, .tos = p->outer_tos };
 	__u32 base, room = label->insert ? sizeof(struct option_rts) : 0;
-	struct hop *h = &p->hop;
+	struct hop *h = &p->path.hop;
 	enum reason r;
 	int delta;
 
@@ -157,7 +157,7 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	if (!sent)
 		return DROP_RETURN; /* a host could forge any of ours as the sender */
 	if (ep && ep->ifindex)
-		return deliver_tunnel(ctx, p, s, ep->ifindex, act); /* it moved to this host */
+		return deliver_tunnel(ctx, p, ep->ifindex, act); /* it moved to this host */
 	if (ep && !address_equal(&ep->host, &p->sender)) {
 		host = ep->host;
 	} else {
@@ -176,7 +176,7 @@ static __always_inline enum reason send_answer(ctx_t *ctx, struct packet *p,
 {
 	struct address host = p->outer_source, source = p->outer_destination;
 	struct front f = { .source = &source, .destination = &host, .sport = p->sport };
-	struct hop *h = &p->hop;
+	struct hop *h = &p->path.hop;
 	enum reason r;
 
 	if (p->geneve != ETH_HLEN + ip_length(p->outer_v6) + sizeof(struct udphdr))
@@ -266,7 +266,7 @@ static __always_inline enum reason transit_route(ctx_t *ctx, struct packet *p,
 		return DROP_KIND;
 	if (ep && ep->ifindex) {
 		r = check_and_learn(p);
-		return r ? r : deliver_tunnel(ctx, p, s, ep->ifindex, act);
+		return r ? r : deliver_tunnel(ctx, p, ep->ifindex, act);
 	}
 	if (net && net->kind == NETWORK_BLACKHOLE)
 		return DROP_BLACKHOLE;
@@ -292,7 +292,7 @@ static __always_inline enum reason transit_droplet(ctx_t *ctx, struct packet *p,
 		return r;
 	r = parse_outer(ctx, p, s, d);
 	if (r == REASON_PASS) {
-		underlay_icmp(ctx, s);
+		underlay_icmp(ctx, p, s);
 		return pass(ctx, r, act);
 	}
 	if (r)
