@@ -173,6 +173,7 @@ func TestRouterEndpoint(t *testing.T) {
 		for i, server := range []*netns.Handle{far, near} {
 			for _, addr := range []string{"10.9.0.%d", "2001:db8:9::%d"} {
 				addr := netip.MustParseAddr(fmt.Sprintf(addr, i+2))
+				requireReachable(t, client, addr) // links and neighbours settle
 				mean := bulk(t, client, "eth0", server, addr, e.MTU)
 				if !p.agent.XDP() {
 					require.Greater(t, mean, 2*e.MTU, "segments go on together")
