@@ -44,10 +44,7 @@ func (r *rig) lost() (n uint64) {
 }
 
 func (r *rig) limitEvents(n uint32) {
-	var s TableSettings
-	require.NoError(r.t, r.tables.Settings.Lookup(uint32(0), &s))
-	s.EventsPerSecond = n
-	r.put(r.tables.Settings, uint32(0), s)
+	r.settings(func(s *TableSettings) { s.EventsPerSecond = n })
 }
 
 // T8: a flood of packets to drop gives a few events a second, and counts the others.

@@ -24,8 +24,8 @@ const (
 	headers4    = 14 + 20 + 8 + 8
 )
 
-// raise lets a workload send what is too big for the way, and take it.
-func raise(t *testing.T, h *liveHost, to int) {
+// setMTU says what a workload sends and takes, more than the way or less.
+func setMTU(t *testing.T, h *liveHost, to int) {
 	r := &rig{t: t, tables: h.tables}
 	var row TableAgent
 	require.NoError(t, h.tables.Agents.Lookup(uint32(h.agent), &row))
@@ -89,7 +89,7 @@ func TestLiveTooBigInOwnVXLAN(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			a, b := live(t, mode == "xdp")
 			defer logCounters(t, a, b)
-			raise(t, a, mtu)
+			setMTU(t, a, mtu)
 			ours, far := netip.MustParsePrefix("198.51.100.1/24"), netip.MustParseAddr("198.51.100.2")
 			inNS(t, a.workload, func() error {
 				attrs := netlink.NewLinkAttrs()
@@ -121,8 +121,8 @@ func TestLiveTooBigBehindOptions(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			a, b := live(t, mode == "xdp")
 			defer logCounters(t, a, b)
-			raise(t, a, mtu)
-			raise(t, b, mtu)
+			setMTU(t, a, mtu)
+			setMTU(t, b, mtu)
 			options := make([]byte, 40)
 			for i := range options {
 				options[i] = 1 // no operation

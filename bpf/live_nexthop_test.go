@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -57,10 +58,8 @@ func TestLiveNextHopIsFollowed(t *testing.T) {
 				h, world := lone(t, mode == "xdp")
 				defer logCounters(t, h)
 				r := &rig{t: t, tables: h.tables}
-				var s TableSettings
-				require.NoError(t, h.tables.Settings.Lookup(uint32(0), &s))
-				s.RefreshNs = 1 << 62 // what the kernel sees now and then does not help
-				r.put(h.tables.Settings, uint32(0), s)
+				// What the kernel sees now and then does not help.
+				r.settings(func(s *TableSettings) { s.RefreshNs = 1 << 62 })
 
 				// Another host of the same address, behind a second droplet.
 				other := newNS(t)
@@ -114,10 +113,12 @@ func TestLiveNextHopIsFollowed(t *testing.T) {
 						return netlink.NeighSet(permanent)
 					})
 				}
-				for begin := time.Now(); time.Since(begin) < time.Second; time.Sleep(5 * time.Millisecond) {
-					traffic.arrives(to, 5*time.Millisecond) // or not; no full queue is left behind
-				}
-				require.True(t, traffic.arrives(to, 5*time.Second), "a second later packets go the old way")
+				testutil.Eventually(t, time.Second, func() error {
+					if !traffic.arrives(to, 50*time.Millisecond) {
+						return errors.New("packets go the old way")
+					}
+					return nil
+				})
 			})
 		}
 	}

@@ -5,6 +5,7 @@ package bpf
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -25,12 +26,18 @@ func now(t testing.TB) uint64 {
 	return uint64(ts.Nano())
 }
 
-func (r *rig) settings(change func(*TableSettings)) {
-	var s TableSettings
-	require.NoError(r.t, r.tables.Settings.Lookup(uint32(0), &s))
-	change(&s)
-	r.put(r.tables.Settings, uint32(0), s)
+// passes waits until the programs' clock is past.
+func passes(t testing.TB, when uint64) {
+	t.Helper()
+	testutil.Eventually(t, 20*time.Second, func() error {
+		if is := now(t); is <= when {
+			return fmt.Errorf("it is %d ns, not past %d", is, when)
+		}
+		return nil
+	})
 }
+
+const hopAge = 100e6 // ns: HOP_AGE_NS
 
 // verdictXDP is what an XDP program returns, and the frame that it leaves.
 func (r *rig) verdictXDP(from int, frame []byte) (uint32, []byte) {
@@ -59,15 +66,15 @@ func TestNextHopIsRemembered(t *testing.T) {
 			r.run(p, ifindex, in)
 			was := r.path(far4).Looked
 			require.NotZero(t, was)
-			time.Sleep(20 * time.Millisecond)
+			passes(t, was) // so that another look would show
 			r.run(p, ifindex, in)
 			if r.path(far4).Looked != was {
 				return errors.New("looked up again")
 			}
 			return nil
 		})
-		time.Sleep(150 * time.Millisecond)
 		was := r.path(far4).Looked
+		passes(t, was+hopAge)
 		r.run(p, ifindex, in)
 		require.Greater(t, r.path(far4).Looked, was, hook)
 	}
@@ -222,7 +229,7 @@ func TestNoRouteIsNotRemembered(t *testing.T) {
 			}
 			run(TableReasonREASON_SEND_DIRECT)
 			r.change(func() error { return netlink.RouteAdd(route) })
-			time.Sleep(150 * time.Millisecond)
+			passes(t, r.path(far4).Looked+hopAge)
 			run(TableReasonDROP_NO_ROUTE)
 			run(TableReasonDROP_NO_ROUTE)
 			r.change(func() error { return netlink.RouteDel(route) })

@@ -14,7 +14,6 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/stretchr/testify/require"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/internal/testutil"
@@ -142,15 +141,7 @@ func TestLiveTooBigForTheEndpoint(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			a, b := live(t, mode == "xdp")
 			defer logCounters(t, a, b)
-			inNS(t, b.workload, func() error {
-				l, err := netlink.LinkByName("eth0")
-				if err != nil {
-					return err
-				}
-				return netlink.LinkSetMTU(l, takes)
-			})
-			r := &rig{t: t, tables: b.tables}
-			r.put(b.tables.Agents, uint32(b.agent), TableAgent{Vni: vni, Flags: TableAgentFlagsAGENT_PEER, Mac: [6]byte(macB), Mtu: takes})
+			setMTU(t, b, takes)
 			for _, to := range []netip.Addr{b4, b6} {
 				var c net.Conn
 				inNS(t, a.workload, func() (err error) {

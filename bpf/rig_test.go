@@ -175,6 +175,14 @@ func (r *rig) put(m *ebpf.Map, key, value any) {
 	require.NoError(r.t, m.Put(key, value))
 }
 
+// settings changes some of them.
+func (r *rig) settings(change func(*TableSettings)) {
+	var s TableSettings
+	require.NoError(r.t, r.tables.Settings.Lookup(uint32(0), &s))
+	change(&s)
+	r.put(r.tables.Settings, uint32(0), s)
+}
+
 func (r *rig) endpoint(v uint32, a netip.Addr, ep TableEndpoint) {
 	r.t.Helper()
 	ep.Kind = TableEndpointKindENDPOINT_SIMPLE

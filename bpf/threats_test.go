@@ -206,10 +206,7 @@ func TestDirectMovesAndAges(t *testing.T) {
 		r.check(packetCase{name: "learned", in: out, reason: TableReasonREASON_SEND_DIRECT, out: tunnel(t, host4, host, vni, nil, sent(out))})
 	}
 	r.check(packetCase{name: "too long ago", in: out, reason: TableReasonREASON_SEND_BOUNCER, prepare: func(r *rig) {
-		var s TableSettings
-		require.NoError(t, r.tables.Settings.Lookup(uint32(0), &s))
-		s.DirectAgeNs = 1
-		r.put(r.tables.Settings, uint32(0), s)
+		r.settings(func(s *TableSettings) { s.DirectAgeNs = 1 })
 		r.put(r.tables.Directs, TableEndpointKey{Vni: vni, Addr: address(unknown4)}, TableDirect{Host: address(far4), Generation: 1})
 	}})
 	r.check(packetCase{name: "no direct path any more", in: out, reason: TableReasonREASON_SEND_BOUNCER, prepare: func(r *rig) {
@@ -261,10 +258,7 @@ func TestT13ReturnOfWhatWasNotSent(t *testing.T) {
 		prepare: func(r *rig) { r.endpoint(vni, f4, TableEndpoint{Host: address(divider4)}) }})
 	r.check(packetCase{name: "was there too long ago", from: -1, in: back(unknown4), reason: TableReasonDROP_RETURN,
 		prepare: func(r *rig) {
-			var s TableSettings
-			require.NoError(t, r.tables.Settings.Lookup(uint32(0), &s))
-			s.DirectAgeNs = 1
-			r.put(r.tables.Settings, uint32(0), s)
+			r.settings(func(s *TableSettings) { s.DirectAgeNs = 1 })
 			r.put(r.tables.Directs, TableEndpointKey{Vni: vni, Addr: address(unknown4)}, TableDirect{Host: address(far4), Generation: 1})
 		}})
 }
