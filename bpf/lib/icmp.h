@@ -113,7 +113,7 @@ static __always_inline bool may_answer(ctx_t *ctx, const struct packet *p)
 	return type != 3 && type != 4 && type != 5 && type != 11 && type != 12;
 }
 
-/* The same for a workload's packet. */
+/* Tell the sender of a workload's packet, where it may be told. */
 static __always_inline enum reason answer_too_big(ctx_t *ctx, const struct packet *p, __u32 mtu,
 						  int *act)
 {
