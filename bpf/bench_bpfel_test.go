@@ -33,6 +33,7 @@ const (
 	benchMapDirects     = "directs"
 	benchMapDroplets    = "droplets"
 	benchMapEndpoints   = "endpoints"
+	benchMapEpochs      = "epochs"
 	benchMapEventLimits = "event_limits"
 	benchMapEvents      = "events"
 	benchMapFrame       = "frame"
@@ -112,6 +113,7 @@ type benchMapSpecs struct {
 	Directs     *ebpf.MapSpec `ebpf:"directs"`
 	Droplets    *ebpf.MapSpec `ebpf:"droplets"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
+	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
 	EventLimits *ebpf.MapSpec `ebpf:"event_limits"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Frame       *ebpf.MapSpec `ebpf:"frame"`
@@ -159,6 +161,7 @@ type benchMaps struct {
 	Directs     *ebpf.Map `ebpf:"directs"`
 	Droplets    *ebpf.Map `ebpf:"droplets"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
+	Epochs      *ebpf.Map `ebpf:"epochs"`
 	EventLimits *ebpf.Map `ebpf:"event_limits"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Frame       *ebpf.Map `ebpf:"frame"`
@@ -182,6 +185,7 @@ func (m *benchMaps) Close() error {
 		m.Directs,
 		m.Droplets,
 		m.Endpoints,
+		m.Epochs,
 		m.EventLimits,
 		m.Events,
 		m.Frame,

@@ -92,7 +92,7 @@ func TestNextHopOfAnotherHost(t *testing.T) {
 	}
 	r.check(packetCase{name: "another's row", in: in, only: "tcx", reason: TableReasonREASON_SEND_DIRECT, out: want, prepare: prepare})
 	// To XDP the host is new then.
-	r.check(packetCase{name: "another's row", in: in, only: "xdp", reason: TableReasonREASON_SEND_DIRECT, action: pass, prepare: prepare})
+	r.check(packetCase{name: "another's row", cold: true, in: in, only: "xdp", reason: TableReasonREASON_SEND_DIRECT, action: pass, prepare: prepare})
 }
 
 // XDP lets the kernel see the first packet to a host, and then one now and then.

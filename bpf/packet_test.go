@@ -111,6 +111,7 @@ type packetCase struct {
 	action  action // by default drop for drops, transmit for the rest
 	out     []byte // nil: not looked at
 	only    string // of a hook
+	cold    bool   // only as the first packet: what others before it would change counts
 	how     how
 }
 
@@ -140,34 +141,70 @@ func (r *rig) check(c packetCase) {
 		return
 	}
 	for _, hook := range c.hooks() {
-		r.t.(*testing.T).Run(hook+"/"+c.name, func(t *testing.T) {
-			was := r.t
-			r.t = t
-			defer func() { r.t = was }()
-			r.resetCounters()
-			if c.prepare != nil {
-				c.prepare(r)
-			}
-			p, ifindex := r.program(hook, c.from)
-			act, out := r.runAs(p, ifindex, c.in, c.how)
-			require.Equal(t, map[TableReason]uint64{c.reason: 1}, r.counters())
-			require.Equal(t, len(c.in), int(r.counted(c.reason).Bytes))
-			want := c.action
-			switch {
-			case want != "":
-			case c.reason >= TableReasonREASON_DROP_FIRST:
-				want = drop
-			default:
-				want = transmit
-			}
-			require.Equal(t, want, act)
-			if act == transmit {
-				sound(t, c.in, out)
-			}
-			if c.out != nil {
-				require.Equal(t, fmt.Sprintf("%x", normal(t, c, c.out)), fmt.Sprintf("%x", normal(t, c, out)))
-			}
-		})
+		r.checkAt(hook, c, false)
+		r.checkAt(hook, c, true)
+	}
+}
+
+// checkAt has the programs know nothing yet of who sends and where to, or what the packets before it taught.
+func (r *rig) checkAt(hook string, c packetCase, warm bool) {
+	if warm && c.cold {
+		return
+	}
+	name := hook + "/" + c.name
+	if warm {
+		name += "/warm"
+	}
+	r.t.(*testing.T).Run(name, func(t *testing.T) {
+		was := r.t
+		r.t = t
+		defer func() { r.t = was }()
+		r.nextEpoch()
+		if c.prepare != nil {
+			c.prepare(r)
+		}
+		if warm {
+			r.warm(hook)
+		}
+		r.resetCounters()
+		p, ifindex := r.program(hook, c.from)
+		act, out := r.runAs(p, ifindex, c.in, c.how)
+		require.Equal(t, map[TableReason]uint64{c.reason: 1}, r.counters())
+		require.Equal(t, len(c.in), int(r.counted(c.reason).Bytes))
+		want := c.action
+		switch {
+		case want != "":
+		case c.reason >= TableReasonREASON_DROP_FIRST:
+			want = drop
+		default:
+			want = transmit
+		}
+		require.Equal(t, want, act)
+		if act == transmit {
+			sound(t, c.in, out)
+		}
+		if c.out != nil {
+			require.Equal(t, fmt.Sprintf("%x", normal(t, c, c.out)), fmt.Sprintf("%x", normal(t, c, out)))
+		}
+	})
+}
+
+// warm has the programs see who sends and where to: hosts around, and endpoints here.
+func (r *rig) warm(hook string) {
+	run := func(from int, frame []byte) {
+		p, ifindex := r.program(hook, from)
+		r.run(p, ifindex, frame)
+	}
+	for i := range 2 {
+		at := func(pair ...netip.Addr) netip.Addr { return pair[i] }
+		a, b, f, host, far := at(a4, a6), at(b4, b6), at(f4, f6), at(host4, host6), at(far4, far6)
+		run(0, inner(r.t, macA, macVirtual, a, f, 9))
+		run(1, inner(r.t, macB, macVirtual, b, f, 9))
+		run(2, inner(r.t, macC, macVirtual, a, f, 9))
+		run(-1, tunnel(r.t, far, host, vni, nil, inner(r.t, macFar, macVirtual, f, a, 9)))
+		for _, relay := range []netip.Addr{at(bouncer4, bouncer6), at(divider4, divider6)} {
+			run(-1, tunnel(r.t, relay, host, vni, rts(far, 3, false), inner(r.t, macFar, macVirtual, f, b, 9)))
+		}
 	}
 }
 

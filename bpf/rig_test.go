@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
@@ -173,6 +174,13 @@ func (r *rig) plumb() {
 func (r *rig) put(m *ebpf.Map, key, value any) {
 	r.t.Helper()
 	require.NoError(r.t, m.Put(key, value))
+	r.nextEpoch()
+}
+
+// nextEpoch has programs forget what they looked up, as maps does after each change.
+func (r *rig) nextEpoch() {
+	r.t.Helper()
+	require.NoError(r.t, r.tables.Epochs.Put(TableEpochEPOCH_TABLES, uint64(time.Now().UnixNano())))
 }
 
 // settings changes some of them.
@@ -280,7 +288,7 @@ func (r *rig) counters() map[TableReason]uint64 {
 func (r *rig) resetCounters() {
 	zero := make([]TableCounter, ebpf.MustPossibleCPU())
 	for i := range uint32(TableReasonREASON_MAX) {
-		r.put(r.tables.Counters, i, zero)
+		require.NoError(r.t, r.tables.Counters.Put(i, zero)) // programs keep nothing of it
 	}
 }
 

@@ -110,6 +110,14 @@ const (
 	TableEndpointKindENDPOINT_FUNCTION TableEndpointKind = 4
 )
 
+type TableEpoch uint32
+
+const (
+	TableEpochEPOCH_TABLES TableEpoch = 0
+	TableEpochEPOCH_PATHS  TableEpoch = 1
+	TableEpochEPOCHS       TableEpoch = 2
+)
+
 type TableEvent struct {
 	_           structs.HostLayout
 	Time        uint64
@@ -358,6 +366,7 @@ const (
 	TableMapDirects     = "directs"
 	TableMapDroplets    = "droplets"
 	TableMapEndpoints   = "endpoints"
+	TableMapEpochs      = "epochs"
 	TableMapEventLimits = "event_limits"
 	TableMapEvents      = "events"
 	TableMapNetworks    = "networks"
@@ -426,6 +435,7 @@ type TableMapSpecs struct {
 	Directs     *ebpf.MapSpec `ebpf:"directs"`
 	Droplets    *ebpf.MapSpec `ebpf:"droplets"`
 	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
+	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
 	EventLimits *ebpf.MapSpec `ebpf:"event_limits"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Networks    *ebpf.MapSpec `ebpf:"networks"`
@@ -472,6 +482,7 @@ type TableMaps struct {
 	Directs     *ebpf.Map `ebpf:"directs"`
 	Droplets    *ebpf.Map `ebpf:"droplets"`
 	Endpoints   *ebpf.Map `ebpf:"endpoints"`
+	Epochs      *ebpf.Map `ebpf:"epochs"`
 	EventLimits *ebpf.Map `ebpf:"event_limits"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Networks    *ebpf.Map `ebpf:"networks"`
@@ -493,6 +504,7 @@ func (m *TableMaps) Close() error {
 		m.Directs,
 		m.Droplets,
 		m.Endpoints,
+		m.Epochs,
 		m.EventLimits,
 		m.Events,
 		m.Networks,

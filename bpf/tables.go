@@ -11,7 +11,7 @@ import (
 )
 
 // Layout is the version of the tables' layout. It is part of the pins' path and stands in the settings.
-const Layout = 1
+const Layout = 2
 
 // Limits sizes the tables, in entries. Zero means the default, which is in lib/tables.h.
 type Limits struct {
@@ -41,6 +41,7 @@ type Tables struct {
 	Allowed     *ebpf.Map
 	Directs     *ebpf.Map
 	Paths       *ebpf.Map
+	Epochs      *ebpf.Map
 	Restore     *ebpf.Map
 	Counters    *ebpf.Map
 	Traffic     *ebpf.Map
@@ -69,6 +70,7 @@ func (t *Tables) slots() []slot {
 		{TableMapAllowed, &t.Allowed, func(l *Limits) *uint32 { return &l.Allowed }},
 		{TableMapDirects, &t.Directs, func(l *Limits) *uint32 { return &l.Directs }},
 		{TableMapPaths, &t.Paths, func(l *Limits) *uint32 { return &l.Paths }},
+		{TableMapEpochs, &t.Epochs, nil},
 		{TableMapRestore, &t.Restore, nil},
 		{TableMapCounters, &t.Counters, nil},
 		{TableMapTraffic, &t.Traffic, func(l *Limits) *uint32 { return &l.Traffic }},

@@ -23,15 +23,9 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Behind XDP, what it passed as not ours was counted there. */
-static __always_inline bool counted(const ctx_t *ctx, enum reason r)
+static __always_inline bool counted(const ctx_t *ctx, const struct packet *p, enum reason r)
 {
-	__u32 ifindex = ctx_ifindex(ctx);
-	const struct droplet *d;
-
-	if (r != REASON_PASS)
-		return false;
-	d = bpf_map_lookup_elem(&droplets, &ifindex);
-	return d && (d->flags & DROPLET_XDP);
+	return r == REASON_PASS && behind_xdp(p, ctx_ifindex(ctx));
 }
 
 SEC("tc")
@@ -43,10 +37,10 @@ int transit(struct __sk_buff *ctx)
 
 	if (!p)
 		return CTX_DROP;
-	if (take_handoff(ctx, &act))
+	if (take_handoff(ctx, p, &act))
 		return finish(ctx, p, REASON_RESOLVE, HOOK_TRANSIT_TCX, act);
 	r = transit_any(ctx, p, &act);
-	if (counted(ctx, r))
+	if (counted(ctx, p, r))
 		return act;
 	return finish(ctx, p, r, HOOK_TRANSIT_TCX, act);
 }
@@ -60,7 +54,7 @@ int agent(struct __sk_buff *ctx)
 
 	if (!p)
 		return CTX_DROP;
-	if (take_handoff(ctx, &act))
+	if (take_handoff(ctx, p, &act))
 		return finish(ctx, p, REASON_RESOLVE, HOOK_AGENT_TCX, act);
 	r = agent_any(ctx, p, &act);
 	return finish(ctx, p, r, HOOK_AGENT_TCX, act);

@@ -16,27 +16,31 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	TCXMapAddresses   = "addresses"
-	TCXMapAgents      = "agents"
-	TCXMapAllowed     = "allowed"
-	TCXMapCounters    = "counters"
-	TCXMapDirects     = "directs"
-	TCXMapDroplets    = "droplets"
-	TCXMapEndpoints   = "endpoints"
-	TCXMapEventLimits = "event_limits"
-	TCXMapEvents      = "events"
-	TCXMapNetworks    = "networks"
-	TCXMapPaths       = "paths"
-	TCXMapPeers       = "peers"
-	TCXMapPrograms    = "programs"
-	TCXMapRestore     = "restore"
-	TCXMapScratch     = "scratch"
-	TCXMapSets        = "sets"
-	TCXMapSettings    = "settings"
-	TCXMapTraffic     = "traffic"
-	TCXMapVpcs        = "vpcs"
-	TCXProgAgent      = "agent"
-	TCXProgTransit    = "transit"
+	TCXMapAddresses       = "addresses"
+	TCXMapAgents          = "agents"
+	TCXMapAllowed         = "allowed"
+	TCXMapCounters        = "counters"
+	TCXMapDirects         = "directs"
+	TCXMapDroplets        = "droplets"
+	TCXMapEndpoints       = "endpoints"
+	TCXMapEpochs          = "epochs"
+	TCXMapEventLimits     = "event_limits"
+	TCXMapEvents          = "events"
+	TCXMapKnownHosts      = "known_hosts"
+	TCXMapKnownInterfaces = "known_interfaces"
+	TCXMapKnownSources    = "known_sources"
+	TCXMapNetworks        = "networks"
+	TCXMapPaths           = "paths"
+	TCXMapPeers           = "peers"
+	TCXMapPrograms        = "programs"
+	TCXMapRestore         = "restore"
+	TCXMapScratch         = "scratch"
+	TCXMapSets            = "sets"
+	TCXMapSettings        = "settings"
+	TCXMapTraffic         = "traffic"
+	TCXMapVpcs            = "vpcs"
+	TCXProgAgent          = "agent"
+	TCXProgTransit        = "transit"
 )
 
 // LoadTCX returns the embedded CollectionSpec for TCX.
@@ -89,25 +93,29 @@ type TCXProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCXMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Agents      *ebpf.MapSpec `ebpf:"agents"`
-	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Directs     *ebpf.MapSpec `ebpf:"directs"`
-	Droplets    *ebpf.MapSpec `ebpf:"droplets"`
-	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
-	EventLimits *ebpf.MapSpec `ebpf:"event_limits"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Networks    *ebpf.MapSpec `ebpf:"networks"`
-	Paths       *ebpf.MapSpec `ebpf:"paths"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Programs    *ebpf.MapSpec `ebpf:"programs"`
-	Restore     *ebpf.MapSpec `ebpf:"restore"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	Sets        *ebpf.MapSpec `ebpf:"sets"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Traffic     *ebpf.MapSpec `ebpf:"traffic"`
-	Vpcs        *ebpf.MapSpec `ebpf:"vpcs"`
+	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
+	Agents          *ebpf.MapSpec `ebpf:"agents"`
+	Allowed         *ebpf.MapSpec `ebpf:"allowed"`
+	Counters        *ebpf.MapSpec `ebpf:"counters"`
+	Directs         *ebpf.MapSpec `ebpf:"directs"`
+	Droplets        *ebpf.MapSpec `ebpf:"droplets"`
+	Endpoints       *ebpf.MapSpec `ebpf:"endpoints"`
+	Epochs          *ebpf.MapSpec `ebpf:"epochs"`
+	EventLimits     *ebpf.MapSpec `ebpf:"event_limits"`
+	Events          *ebpf.MapSpec `ebpf:"events"`
+	KnownHosts      *ebpf.MapSpec `ebpf:"known_hosts"`
+	KnownInterfaces *ebpf.MapSpec `ebpf:"known_interfaces"`
+	KnownSources    *ebpf.MapSpec `ebpf:"known_sources"`
+	Networks        *ebpf.MapSpec `ebpf:"networks"`
+	Paths           *ebpf.MapSpec `ebpf:"paths"`
+	Peers           *ebpf.MapSpec `ebpf:"peers"`
+	Programs        *ebpf.MapSpec `ebpf:"programs"`
+	Restore         *ebpf.MapSpec `ebpf:"restore"`
+	Scratch         *ebpf.MapSpec `ebpf:"scratch"`
+	Sets            *ebpf.MapSpec `ebpf:"sets"`
+	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	Traffic         *ebpf.MapSpec `ebpf:"traffic"`
+	Vpcs            *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // TCXVariableSpecs contains global variables before they are loaded into the kernel.
@@ -136,25 +144,29 @@ func (o *TCXObjects) Close() error {
 //
 // It can be passed to LoadTCXObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCXMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Agents      *ebpf.Map `ebpf:"agents"`
-	Allowed     *ebpf.Map `ebpf:"allowed"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Directs     *ebpf.Map `ebpf:"directs"`
-	Droplets    *ebpf.Map `ebpf:"droplets"`
-	Endpoints   *ebpf.Map `ebpf:"endpoints"`
-	EventLimits *ebpf.Map `ebpf:"event_limits"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Networks    *ebpf.Map `ebpf:"networks"`
-	Paths       *ebpf.Map `ebpf:"paths"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Programs    *ebpf.Map `ebpf:"programs"`
-	Restore     *ebpf.Map `ebpf:"restore"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	Sets        *ebpf.Map `ebpf:"sets"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Traffic     *ebpf.Map `ebpf:"traffic"`
-	Vpcs        *ebpf.Map `ebpf:"vpcs"`
+	Addresses       *ebpf.Map `ebpf:"addresses"`
+	Agents          *ebpf.Map `ebpf:"agents"`
+	Allowed         *ebpf.Map `ebpf:"allowed"`
+	Counters        *ebpf.Map `ebpf:"counters"`
+	Directs         *ebpf.Map `ebpf:"directs"`
+	Droplets        *ebpf.Map `ebpf:"droplets"`
+	Endpoints       *ebpf.Map `ebpf:"endpoints"`
+	Epochs          *ebpf.Map `ebpf:"epochs"`
+	EventLimits     *ebpf.Map `ebpf:"event_limits"`
+	Events          *ebpf.Map `ebpf:"events"`
+	KnownHosts      *ebpf.Map `ebpf:"known_hosts"`
+	KnownInterfaces *ebpf.Map `ebpf:"known_interfaces"`
+	KnownSources    *ebpf.Map `ebpf:"known_sources"`
+	Networks        *ebpf.Map `ebpf:"networks"`
+	Paths           *ebpf.Map `ebpf:"paths"`
+	Peers           *ebpf.Map `ebpf:"peers"`
+	Programs        *ebpf.Map `ebpf:"programs"`
+	Restore         *ebpf.Map `ebpf:"restore"`
+	Scratch         *ebpf.Map `ebpf:"scratch"`
+	Sets            *ebpf.Map `ebpf:"sets"`
+	Settings        *ebpf.Map `ebpf:"settings"`
+	Traffic         *ebpf.Map `ebpf:"traffic"`
+	Vpcs            *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *TCXMaps) Close() error {
@@ -166,8 +178,12 @@ func (m *TCXMaps) Close() error {
 		m.Directs,
 		m.Droplets,
 		m.Endpoints,
+		m.Epochs,
 		m.EventLimits,
 		m.Events,
+		m.KnownHosts,
+		m.KnownInterfaces,
+		m.KnownSources,
 		m.Networks,
 		m.Paths,
 		m.Peers,

@@ -16,29 +16,33 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	XDPMapAddresses      = "addresses"
-	XDPMapAgents         = "agents"
-	XDPMapAllowed        = "allowed"
-	XDPMapCounters       = "counters"
-	XDPMapDirects        = "directs"
-	XDPMapDroplets       = "droplets"
-	XDPMapEndpoints      = "endpoints"
-	XDPMapEventLimits    = "event_limits"
-	XDPMapEvents         = "events"
-	XDPMapNetworks       = "networks"
-	XDPMapPaths          = "paths"
-	XDPMapPeers          = "peers"
-	XDPMapPrograms       = "programs"
-	XDPMapRestore        = "restore"
-	XDPMapScratch        = "scratch"
-	XDPMapSets           = "sets"
-	XDPMapSettings       = "settings"
-	XDPMapTraffic        = "traffic"
-	XDPMapVpcs           = "vpcs"
-	XDPProgAgent         = "agent"
-	XDPProgTransit       = "transit"
-	XDPVarFrags          = "frags"
-	XDPVarRedirectsFrags = "redirects_frags"
+	XDPMapAddresses       = "addresses"
+	XDPMapAgents          = "agents"
+	XDPMapAllowed         = "allowed"
+	XDPMapCounters        = "counters"
+	XDPMapDirects         = "directs"
+	XDPMapDroplets        = "droplets"
+	XDPMapEndpoints       = "endpoints"
+	XDPMapEpochs          = "epochs"
+	XDPMapEventLimits     = "event_limits"
+	XDPMapEvents          = "events"
+	XDPMapKnownHosts      = "known_hosts"
+	XDPMapKnownInterfaces = "known_interfaces"
+	XDPMapKnownSources    = "known_sources"
+	XDPMapNetworks        = "networks"
+	XDPMapPaths           = "paths"
+	XDPMapPeers           = "peers"
+	XDPMapPrograms        = "programs"
+	XDPMapRestore         = "restore"
+	XDPMapScratch         = "scratch"
+	XDPMapSets            = "sets"
+	XDPMapSettings        = "settings"
+	XDPMapTraffic         = "traffic"
+	XDPMapVpcs            = "vpcs"
+	XDPProgAgent          = "agent"
+	XDPProgTransit        = "transit"
+	XDPVarFrags           = "frags"
+	XDPVarRedirectsFrags  = "redirects_frags"
 )
 
 // LoadXDP returns the embedded CollectionSpec for XDP.
@@ -91,25 +95,29 @@ type XDPProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Agents      *ebpf.MapSpec `ebpf:"agents"`
-	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Directs     *ebpf.MapSpec `ebpf:"directs"`
-	Droplets    *ebpf.MapSpec `ebpf:"droplets"`
-	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
-	EventLimits *ebpf.MapSpec `ebpf:"event_limits"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Networks    *ebpf.MapSpec `ebpf:"networks"`
-	Paths       *ebpf.MapSpec `ebpf:"paths"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Programs    *ebpf.MapSpec `ebpf:"programs"`
-	Restore     *ebpf.MapSpec `ebpf:"restore"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	Sets        *ebpf.MapSpec `ebpf:"sets"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Traffic     *ebpf.MapSpec `ebpf:"traffic"`
-	Vpcs        *ebpf.MapSpec `ebpf:"vpcs"`
+	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
+	Agents          *ebpf.MapSpec `ebpf:"agents"`
+	Allowed         *ebpf.MapSpec `ebpf:"allowed"`
+	Counters        *ebpf.MapSpec `ebpf:"counters"`
+	Directs         *ebpf.MapSpec `ebpf:"directs"`
+	Droplets        *ebpf.MapSpec `ebpf:"droplets"`
+	Endpoints       *ebpf.MapSpec `ebpf:"endpoints"`
+	Epochs          *ebpf.MapSpec `ebpf:"epochs"`
+	EventLimits     *ebpf.MapSpec `ebpf:"event_limits"`
+	Events          *ebpf.MapSpec `ebpf:"events"`
+	KnownHosts      *ebpf.MapSpec `ebpf:"known_hosts"`
+	KnownInterfaces *ebpf.MapSpec `ebpf:"known_interfaces"`
+	KnownSources    *ebpf.MapSpec `ebpf:"known_sources"`
+	Networks        *ebpf.MapSpec `ebpf:"networks"`
+	Paths           *ebpf.MapSpec `ebpf:"paths"`
+	Peers           *ebpf.MapSpec `ebpf:"peers"`
+	Programs        *ebpf.MapSpec `ebpf:"programs"`
+	Restore         *ebpf.MapSpec `ebpf:"restore"`
+	Scratch         *ebpf.MapSpec `ebpf:"scratch"`
+	Sets            *ebpf.MapSpec `ebpf:"sets"`
+	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	Traffic         *ebpf.MapSpec `ebpf:"traffic"`
+	Vpcs            *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // XDPVariableSpecs contains global variables before they are loaded into the kernel.
@@ -140,25 +148,29 @@ func (o *XDPObjects) Close() error {
 //
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Agents      *ebpf.Map `ebpf:"agents"`
-	Allowed     *ebpf.Map `ebpf:"allowed"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Directs     *ebpf.Map `ebpf:"directs"`
-	Droplets    *ebpf.Map `ebpf:"droplets"`
-	Endpoints   *ebpf.Map `ebpf:"endpoints"`
-	EventLimits *ebpf.Map `ebpf:"event_limits"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Networks    *ebpf.Map `ebpf:"networks"`
-	Paths       *ebpf.Map `ebpf:"paths"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Programs    *ebpf.Map `ebpf:"programs"`
-	Restore     *ebpf.Map `ebpf:"restore"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	Sets        *ebpf.Map `ebpf:"sets"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Traffic     *ebpf.Map `ebpf:"traffic"`
-	Vpcs        *ebpf.Map `ebpf:"vpcs"`
+	Addresses       *ebpf.Map `ebpf:"addresses"`
+	Agents          *ebpf.Map `ebpf:"agents"`
+	Allowed         *ebpf.Map `ebpf:"allowed"`
+	Counters        *ebpf.Map `ebpf:"counters"`
+	Directs         *ebpf.Map `ebpf:"directs"`
+	Droplets        *ebpf.Map `ebpf:"droplets"`
+	Endpoints       *ebpf.Map `ebpf:"endpoints"`
+	Epochs          *ebpf.Map `ebpf:"epochs"`
+	EventLimits     *ebpf.Map `ebpf:"event_limits"`
+	Events          *ebpf.Map `ebpf:"events"`
+	KnownHosts      *ebpf.Map `ebpf:"known_hosts"`
+	KnownInterfaces *ebpf.Map `ebpf:"known_interfaces"`
+	KnownSources    *ebpf.Map `ebpf:"known_sources"`
+	Networks        *ebpf.Map `ebpf:"networks"`
+	Paths           *ebpf.Map `ebpf:"paths"`
+	Peers           *ebpf.Map `ebpf:"peers"`
+	Programs        *ebpf.Map `ebpf:"programs"`
+	Restore         *ebpf.Map `ebpf:"restore"`
+	Scratch         *ebpf.Map `ebpf:"scratch"`
+	Sets            *ebpf.Map `ebpf:"sets"`
+	Settings        *ebpf.Map `ebpf:"settings"`
+	Traffic         *ebpf.Map `ebpf:"traffic"`
+	Vpcs            *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *XDPMaps) Close() error {
@@ -170,8 +182,12 @@ func (m *XDPMaps) Close() error {
 		m.Directs,
 		m.Droplets,
 		m.Endpoints,
+		m.Epochs,
 		m.EventLimits,
 		m.Events,
+		m.KnownHosts,
+		m.KnownInterfaces,
+		m.KnownSources,
 		m.Networks,
 		m.Paths,
 		m.Peers,

@@ -21,8 +21,8 @@ import (
 // pins knows where everything of an instance is pinned:
 //
 //	<bpffs>/mizar/<name>/         locked
-//	                     v1/      tables/ programs/ links/
-//	                     new-*/   being built: becomes v1, or its programs
+//	                     v2/      tables/ programs/ links/
+//	                     new-*/   being built: becomes v2, or its programs
 //
 // bpffs takes no dots in names, so what is being built cannot hide.
 type pins struct{ dir string }

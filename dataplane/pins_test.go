@@ -214,7 +214,7 @@ func TestLeftoversAreSweptAway(t *testing.T) {
 	dp, err := Open(t.Context(), h.config())
 	require.NoError(t, err)
 	require.False(t, dp.Report().Adopted)
-	require.Equal(t, []string{"v1"}, entries(t, h.pins().dir))
+	require.Equal(t, []string{"v2"}, entries(t, h.pins().dir))
 	require.NoError(t, dp.Destroy(t.Context()))
 	require.Empty(t, h.files(t))
 	require.Equal(t, before, interfaces(t, h.ns))

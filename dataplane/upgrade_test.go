@@ -110,7 +110,7 @@ func (h *host) requirePinned(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, is, hook)
 	}
-	require.Equal(t, []string{"v1"}, entries(t, h.pins().dir))
+	require.Equal(t, []string{"v2"}, entries(t, h.pins().dir))
 }
 
 // TestT18UpgradeUnderTraffic: another build's programs are replaced by ours, every one of them, and no

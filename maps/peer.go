@@ -105,7 +105,7 @@ func (t *Peers) deleteAll(prefixes []netip.Prefix) error {
 		err := t.s.peers.deleteAll(keys, func(i int) { gone.note(prefixes[i]) })
 		if gone.n < len(keys) {
 			// Programs that have seen the peers as they were may be teaching still.
-			err = errors.Join(err, grace(), t.s.forgetStrangers())
+			err = errors.Join(err, t.s.settled(), t.s.forgetStrangers())
 		}
 		if err != nil {
 			return err

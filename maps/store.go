@@ -3,6 +3,7 @@
 package maps
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
 
@@ -19,6 +20,7 @@ type store struct {
 	vpcs      table[uint32, bpf.TableVpc]
 	directs   table[bpf.TableEndpointKey, bpf.TableDirect]
 	paths     table[bpf.TableAddress, bpf.TablePath]
+	epochs    table[bpf.TableEpoch, uint64]
 	restore   table[uint32, bpf.TableRestore]
 	allowed   table[bpf.TableAllowedKey, uint32]
 	networks  trie[bpf.TableNetworkKey, bpf.TableNetwork]
@@ -46,6 +48,7 @@ func newStore(t *bpf.Tables, readOnly bool) *store {
 		vpcs:      table[uint32, bpf.TableVpc]{t.VPCs},
 		directs:   table[bpf.TableEndpointKey, bpf.TableDirect]{t.Directs},
 		paths:     table[bpf.TableAddress, bpf.TablePath]{t.Paths},
+		epochs:    table[bpf.TableEpoch, uint64]{t.Epochs},
 		restore:   table[uint32, bpf.TableRestore]{t.Restore},
 		allowed:   table[bpf.TableAllowedKey, uint32]{t.Allowed},
 		maps:      t,
@@ -56,8 +59,8 @@ func newStore(t *bpf.Tables, readOnly bool) *store {
 	return s
 }
 
-// change runs f as the only writer, with no reader beside it.
-func (s *store) change(f func() error) error {
+// change runs f as the only writer, with no reader beside it. When it returns, programs go by what f wrote.
+func (s *store) change(f func() error) (err error) {
 	if s.readOnly {
 		return ErrReadOnly
 	}
@@ -66,6 +69,11 @@ func (s *store) change(f func() error) error {
 	if s.closed {
 		return ErrClosed
 	}
+	defer func() {
+		if failed := s.nextEpoch(); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
 	return f()
 }
 

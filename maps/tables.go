@@ -55,7 +55,7 @@ func Open(t *bpf.Tables) (*Tables, error) {
 	if err := tables.s.load(); err != nil {
 		return nil, fmt.Errorf("open tables: %w", err)
 	}
-	if err := tables.s.mend(); err != nil {
+	if err := errors.Join(tables.s.mend(), tables.s.nextEpoch()); err != nil {
 		return nil, fmt.Errorf("mend tables: %w", err)
 	}
 	return tables, nil

@@ -114,16 +114,16 @@ static __always_inline enum reason agent_send(ctx_t *ctx, struct packet *p,
 {
 	bool rts = why != REASON_SEND_DIRECT;
 	__u32 overhead, l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
-	struct hop *h = &p->path.hop;
+	const struct known_host *way;
 	enum reason r;
 
-	r = next_hop(ctx, p, s, host);
+	r = next_hop(ctx, p, host, &way);
 	if (r)
 		return r;
-	overhead = outer_length(h->v6, rts) + l2;
-	if (inner_size(ctx, p) + overhead > p->mtu)
-		return answer_too_big(ctx, p, p->mtu - overhead, act);
-	r = encapsulate(ctx, p, s, host, a->mac, dst_mac, rts, act);
+	overhead = outer_length(way->hop.v6, rts) + l2;
+	if (inner_size(ctx, p) + overhead > way->mtu)
+		return answer_too_big(ctx, p, way->mtu - overhead, act);
+	r = encapsulate(ctx, p, s, &way->hop, host, a->mac, dst_mac, rts, p->length, act);
 	return r ? r : why;
 }
 
@@ -172,13 +172,15 @@ static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *
 {
 	__u32 zero = 0, ifindex = ctx_ifindex(ctx);
 	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
-	const struct agent *a = bpf_map_lookup_elem(&agents, &ifindex);
+	struct known_interface *k = find_interface(p, ifindex);
+	const struct agent *a;
 	struct ethhdr *eth;
 	enum reason r;
 	__u8 type;
 
-	if (!s || !a)
+	if (!s || !k || !k->is_agent)
 		return DROP_NO_AGENT;
+	a = &k->agent;
 	p->vni = a->vni;
 	r = in_one_piece(ctx, p, INNER_LINEAR, act);
 	if (r)
@@ -201,8 +203,12 @@ static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *
 	r = check_addresses(p);
 	if (r)
 		return r;
-	if (!may_send_from(a, ifindex, &p->source))
-		return DROP_SPOOF_ADDRESS;
+	if (!(is_fresh(p, &k->sent) && address_equal(&k->source, &p->source))) {
+		if (!may_send_from(a, ifindex, &p->source))
+			return DROP_SPOOF_ADDRESS;
+		k->sent = p->now;
+		k->source = p->source;
+	}
 	count_accepted(a, p->length);
 	p->hash = flow_hash(ctx, p);
 	return agent_route(ctx, p, s, a, act);

@@ -27,6 +27,11 @@ static __always_inline __u32 ctx_len(const ctx_t *ctx)
 	return ctx->len;
 }
 
+static __always_inline __u32 ctx_len_known(const ctx_t *ctx, __u32 length)
+{
+	return ctx->len;
+}
+
 static __always_inline __u32 ctx_ifindex(const ctx_t *ctx)
 {
 	return ctx->ifindex;

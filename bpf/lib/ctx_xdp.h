@@ -34,6 +34,12 @@ static __always_inline __u32 ctx_len(ctx_t *ctx)
 	return frags ? bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
 }
 
+/* The same where it can be told without asking. */
+static __always_inline __u32 ctx_len_known(ctx_t *ctx, __u32 length)
+{
+	return length;
+}
+
 static __always_inline __u32 ctx_ifindex(const ctx_t *ctx)
 {
 	return ctx->ingress_ifindex;

@@ -60,34 +60,45 @@ static __always_inline void count_delivered(const struct agent *a, __u32 length)
 	}
 }
 
-/* The interface of a local endpoint, checked once more: a row's memory may be another's by now. */
-static __always_inline const struct agent *find_agent(__u32 vni, __u32 ifindex)
-{
-	const struct agent *a = bpf_map_lookup_elem(&agents, &ifindex);
-
-	return a && a->vni == vni ? a : NULL;
-}
-
 static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
 					     const struct agent *a, __u32 ifindex, __be16 proto,
-					     bool tagged, int *act)
+					     bool tagged, __u32 length, int *act)
 {
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 
 	if (!eth)
 		return DROP_MODIFY;
 	fill_ethernet(eth, a->mac, virtual_mac, proto);
-	count_delivered(a, ctx_len(ctx));
+	count_delivered(a, ctx_len_known(ctx, length));
 	*act = ctx_deliver(ctx, a, ifindex, p->v6, tagged);
 	return REASON_NONE;
 }
 
 /*
- * An endpoint here takes less than what was sent to it: tell the sender, straight to its host. Whom a packet
- * names that came by no relay is not told. The verifier looks at this once, by itself; that of 6.1 takes no
- * keys out of an argument.
+ * An endpoint here takes less than what was sent to it: its sender's host is to be told, straight, and is
+ * p->next then. Whom a packet names that came by no relay is not told. This and what follows are looked at
+ * by the verifier once, each by itself, and do not call each other: the stack has no room for that.
  */
-__noinline int refuse_size(ctx_t *ctx, __u32 mtu, __u32 ifindex, int *act)
+__noinline int whom_to_tell(ctx_t *ctx)
+{
+	__u32 zero = 0;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!p)
+		return DROP_TOO_BIG;
+	if (!p->option)
+		p->sender = p->outer_source;
+	else if (!address_equal(&p->sender, &p->outer_source) &&
+		 !is_relay(p, find_network(p->vni, &p->source)))
+		return DROP_TOO_BIG;
+	if (p->tagged || !may_answer(ctx, p) || !is_peer(&p->sender))
+		return DROP_TOO_BIG;
+	p->next = p->sender;
+	return REASON_NONE;
+}
+
+/* Tell it, by the way that find_way found. */
+__noinline int tell_too_big(ctx_t *ctx, __u32 mtu, __u32 ifindex, int *act)
 {
 	__u32 zero = 0;
 	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
@@ -98,20 +109,10 @@ __noinline int refuse_size(ctx_t *ctx, __u32 mtu, __u32 ifindex, int *act)
 
 	if (!p || !act || !s)
 		return DROP_TOO_BIG;
-	a = find_agent(p->vni, ifindex);
+	a = find_agent(p, ifindex);
 	if (!a)
 		return DROP_TENANT;
 	__builtin_memcpy(mac, a->mac, 6);
-	if (!p->option)
-		p->sender = p->outer_source;
-	else if (!address_equal(&p->sender, &p->outer_source) &&
-		 !is_relay(p, find_network(p->vni, &p->source)))
-		return DROP_TOO_BIG;
-	if (p->tagged || !may_answer(ctx, p) || !is_peer(&p->sender))
-		return DROP_TOO_BIG;
-	r = next_hop(ctx, p, s, &p->sender);
-	if (r)
-		return r;
 	p->hash = flow_hash(ctx, p);
 	p->tos = 0;
 	if (ctx_decap(ctx, p->outer, p->v6))
@@ -119,27 +120,46 @@ __noinline int refuse_size(ctx_t *ctx, __u32 mtu, __u32 ifindex, int *act)
 	r = reply_too_big(ctx, ETH_HLEN, p->v6, mtu, act);
 	if (r >= REASON_DROP_FIRST)
 		return r;
-	r = encapsulate(ctx, p, s, &p->sender, mac, virtual_mac, false, act);
+	r = encapsulate(ctx, p, s, &p->path.hop, &p->sender, mac, virtual_mac, false, ctx_len(ctx),
+			act);
 	return r ? r : REASON_TOO_BIG_REPLY;
 }
 
-/* What came through a tunnel. A packet that came back is of an endpoint here: its host is not to be told. */
+/* A packet that came back is of an endpoint here: its host is not to be told. */
+static __always_inline enum reason refuse_size(ctx_t *ctx, const struct packet *p,
+					       const struct agent *a, __u32 ifindex, int *act)
+{
+	enum reason r;
+
+	if (p->critical)
+		return DROP_TOO_BIG;
+	r = whom_to_tell(ctx);
+	if (r)
+		return r;
+	r = find_way(ctx);
+	if (r)
+		return r;
+	return tell_too_big(ctx, a->mtu, ifindex, act);
+}
+
+/* What came through a tunnel. */
 static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p, __u32 ifindex,
 						  int *act)
 {
-	const struct agent *a = find_agent(p->vni, ifindex);
+	const struct agent *a = find_agent(p, ifindex);
 	enum reason r;
 
 	if (!a)
 		return DROP_TENANT;
 	if (inner_size(ctx, p) > a->mtu)
-		return p->critical ? DROP_TOO_BIG : refuse_size(ctx, a->mtu, ifindex, act);
+		return refuse_size(ctx, p, a, ifindex, act);
 	r = decap_ecn(ctx, p);
 	if (r)
 		return r;
 	if (ctx_decap(ctx, p->outer, p->v6))
 		return DROP_MODIFY;
-	r = hand_over(ctx, p, a, ifindex, p->tagged ? p->tag_proto : p->ethertype, p->tagged, act);
+	r = hand_over(ctx, p, a, ifindex, p->tagged ? p->tag_proto : p->ethertype, p->tagged,
+		      p->length - p->outer - ETH_HLEN, act);
 	return r ? r : REASON_DELIVER;
 }
 
@@ -147,7 +167,7 @@ static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p, 
 static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet *p, __u32 ifindex,
 						 int *act)
 {
-	const struct agent *a = find_agent(p->vni, ifindex);
+	const struct agent *a = find_agent(p, ifindex);
 	bool in_bytes = p->tagged && !p->tag_outside;
 	enum reason r;
 
@@ -157,7 +177,8 @@ static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet
 		return DROP_LOOP; /* a router's route to itself */
 	if (inner_size(ctx, p) > a->mtu)
 		return answer_too_big(ctx, p, a->mtu, act);
-	r = hand_over(ctx, p, a, ifindex, in_bytes ? p->tag_proto : p->ethertype, in_bytes, act);
+	r = hand_over(ctx, p, a, ifindex, in_bytes ? p->tag_proto : p->ethertype, in_bytes,
+		      p->length, act);
 	return r ? r : REASON_DELIVER_LOCAL;
 }
 

@@ -167,15 +167,15 @@ static __always_inline __u16 flow_port(__u32 hash)
 }
 
 /*
- * Wrap a workload's frame for `host`, and send it. With return-to-sender where it goes by a bouncer.
+ * Wrap a workload's frame of `length` bytes for `host`, and send it. With return-to-sender where it goes by a bouncer.
  * The size was checked.
  */
 static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
-					       const struct settings *s, const struct address *host,
-					       const __u8 *src_mac, const __u8 *dst_mac, bool rts,
+					       const struct settings *s, const struct hop *h,
+					       const struct address *host, const __u8 *src_mac,
+					       const __u8 *dst_mac, bool rts, __u32 length,
 					       int *act)
 {
-	const struct hop *h = &p->path.hop;
 	__u32 outer = outer_length(h->v6, rts);
 	__u32 l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
 	__u32 base = ETH_HLEN + ip_length(h->v6) + sizeof(struct udphdr);
@@ -192,7 +192,7 @@ static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
 
 	if (ctx_encap(ctx, outer, l2, h->v6))
 		return DROP_MODIFY;
-	f.length = ctx_len(ctx) - ETH_HLEN;
+	f.length = ctx_len_known(ctx, length + outer + ETH_HLEN) - ETH_HLEN;
 	r = write_front(ctx, s, h, &f);
 	if (r)
 		return r;
@@ -218,7 +218,7 @@ static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
 		tag[0] = bpf_htons(p->tag);
 		tag[1] = p->ethertype;
 	}
-	r = send_out(ctx, p, act);
+	r = send_out(ctx, p, h, act);
 	if (!r)
 		count_sent(h, f.length + ETH_HLEN);
 	return r;

@@ -120,6 +120,16 @@ static __always_inline enum reason answer_too_big(ctx_t *ctx, const struct packe
 	return may_answer(ctx, p) ? reply_too_big(ctx, p->l3, p->v6, mtu, act) : DROP_TOO_BIG;
 }
 
+/* Every CPU is to look again. */
+static __always_inline void next_epoch(void)
+{
+	enum epoch key = EPOCH_PATHS;
+	__u64 *epoch = bpf_map_lookup_elem(&epochs, &key);
+
+	if (epoch)
+		__sync_fetch_and_add(epoch, 1);
+}
+
 /* A path's MTU is learned only for a host that we have sent to, and not below the floor. */
 static __always_inline void learn_path(struct packet *p, const struct settings *s,
 				       const struct address *host, __u32 mtu)
@@ -127,16 +137,20 @@ static __always_inline void learn_path(struct packet *p, const struct settings *
 	__u64 now = bpf_ktime_get_coarse_ns();
 	const struct path *known = bpf_map_lookup_elem(&paths, host);
 	struct path *path = &p->path;
+	bool other;
 
 	if (!known || !mtu || !is_peer(host))
 		return;
 	if (mtu < PATH_MTU_FLOOR)
 		mtu = PATH_MTU_FLOOR;
 	*path = *known;
-	if (!path->mtu || now >= path->expires || mtu < path->mtu)
+	other = !path->mtu || now >= path->expires || mtu < path->mtu;
+	if (other)
 		path->mtu = mtu;
 	path->expires = now + s->path_age_ns;
 	bpf_map_update_elem(&paths, host, path, BPF_EXIST);
+	if (other)
+		next_epoch();
 }
 
 /* The quoted UDP header has to be one that we write. */

@@ -166,7 +166,7 @@ static __always_inline __u32 flow_hash(ctx_t *ctx, const struct packet *p)
 			     p->proto == IPPROTO_SCTP || p->proto == IPPROTO_UDPLITE)) {
 		__u32 ports = 0;
 
-		if (p->l4 + sizeof(ports) <= p->end && !ctx_load(ctx, p->l4, &ports, sizeof(ports)))
+		if (p->l4 + sizeof(ports) <= p->end && !load_word(ctx, p->l4, &ports))
 			h = mix(h, ports);
 	}
 	h ^= h >> 16;

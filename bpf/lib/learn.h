@@ -3,6 +3,7 @@
 #ifndef MIZAR_LEARN_H
 #define MIZAR_LEARN_H
 
+#include "known.h"
 #include "outer.h"
 #include "select.h"
 
@@ -23,19 +24,28 @@ static __always_inline bool is_relay(const struct packet *p, const struct networ
  * A tunnel packet for a local endpoint arrived. If the tables say where its source lives, it has to
  * come from there; else remember the host.
  */
-static __always_inline enum reason check_and_learn(const struct packet *p)
+__noinline int look_and_learn(void)
 {
-	struct endpoint_key key = { .vni = p->vni, .addr = p->source };
-	const struct address *host = p->option ? &p->sender : &p->outer_source;
-	bool relayed = p->option && !address_equal(&p->sender, &p->outer_source);
-	const struct endpoint *ep = bpf_map_lookup_elem(&endpoints, &key);
+	__u32 zero = 0;
+	const struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
 	const struct network *net = NULL;
+	struct endpoint_key key = {};
+	const struct address *host;
+	const struct endpoint *ep;
+	bool relayed;
 	const struct direct *d;
 	const struct vpc *v;
 	struct direct fresh;
 	__u64 now;
 
+	if (!p)
+		return DROP_SOURCE_HOST;
+	key.vni = p->vni;
+	key.addr = p->source;
+	host = p->option ? &p->sender : &p->outer_source;
+	relayed = p->option && !address_equal(&p->sender, &p->outer_source);
 	now = bpf_ktime_get_coarse_ns();
+	ep = bpf_map_lookup_elem(&endpoints, &key);
 	if (!ep) {
 		d = bpf_map_lookup_elem(&directs, &key);
 		if (d && !(d->flags & DIRECT_GONE) && address_equal(&d->host, host) &&
@@ -66,6 +76,27 @@ static __always_inline enum reason check_and_learn(const struct packet *p)
 	fresh.generation = v->generation;
 	fresh.seen = now;
 	bpf_map_update_elem(&directs, &key, &fresh, BPF_ANY);
+	return REASON_NONE;
+}
+
+/* The same, and once a moment for what comes straight from its host: that asks for nothing else. */
+static __always_inline enum reason check_and_learn(const struct packet *p)
+{
+	struct known_source *k = NULL;
+	enum reason r;
+
+	if (!p->option || address_equal(&p->sender, &p->outer_source))
+		k = source_place(p);
+	if (k && is_fresh(p, &k->stamp) && k->vni == p->vni &&
+	    address_equal(&k->source, &p->source) && address_equal(&k->host, &p->outer_source))
+		return REASON_NONE;
+	r = look_and_learn();
+	if (r || !k)
+		return r;
+	k->stamp = p->now;
+	k->vni = p->vni;
+	k->source = p->source;
+	k->host = p->outer_source;
 	return REASON_NONE;
 }
 

@@ -4,11 +4,12 @@
 #define MIZAR_NEXTHOP_H
 
 #include "address.h"
+#include "known.h"
 #include "packet.h"
 
 #define PATH_MTU_FLOOR 1280 /* IPv6's; nobody on the underlay can talk us below it */
 
-/* For so long routes and neighbours are not asked again: they are to be followed within a second. */
+/* For so long routes and neighbours are not asked again, by no CPU: they are to be followed within a second. */
 #define HOP_AGE_NS 100000000ULL
 
 static __always_inline bool is_own(const struct address *a)
@@ -72,18 +73,30 @@ static __always_inline enum reason look_up_hop(ctx_t *ctx, struct packet *p,
 }
 
 /*
- * The way to `host`, into p->path.hop, p->mtu and p->refresh. XDP would use a neighbour's entry for as long as
- * the kernel keeps it, and nobody would ask whether it is still true. So one packet now and then goes by
- * the kernel.
+ * The way to p->next, into its place, where this CPU does not know it. XDP would use a neighbour's entry for as
+ * long as the kernel keeps it, and nobody would ask whether it is still true. So one packet now and then
+ * goes by the kernel.
  */
-static __always_inline enum reason next_hop(ctx_t *ctx, struct packet *p, const struct settings *s,
-					    const struct address *host)
+__noinline int find_way(ctx_t *ctx)
 {
-	const struct path *known = bpf_map_lookup_elem(&paths, host);
+	__u32 zero = 0;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
 	__u64 now = bpf_ktime_get_coarse_ns();
-	struct path *path = &p->path;
+	const struct path *known;
+	const struct address *host;
+	struct known_host *k;
+	struct path *path;
 	enum reason r;
 
+	if (!p || !s)
+		return DROP_NO_ROUTE;
+	host = &p->next;
+	k = host_place(host);
+	if (!k)
+		return DROP_NO_ROUTE;
+	path = &p->path;
+	known = bpf_map_lookup_elem(&paths, host);
 	if (known)
 		*path = *known;
 	if (!known || !address_equal(&path->host, host))
@@ -99,10 +112,35 @@ static __always_inline enum reason next_hop(ctx_t *ctx, struct packet *p, const 
 		path->host = *host;
 		bpf_map_update_elem(&paths, host, path, BPF_ANY);
 	}
-	p->refresh |= path->hop.kernel;
-	p->mtu = path->hop.mtu;
-	if (path->mtu && now < path->expires && path->mtu < p->mtu)
-		p->mtu = path->mtu;
+	take_place(k, host);
+	k->hop = path->hop;
+	k->mtu = path->hop.mtu;
+	if (path->mtu && now < path->expires && path->mtu < k->mtu)
+		k->mtu = path->mtu;
+	if (!p->refresh)
+		k->way = p->now;
+	p->refresh |= k->hop.kernel;
+	return REASON_NONE;
+}
+
+/* The way to `host`, and in p->refresh whether the kernel is to see this packet to it. */
+static __always_inline enum reason
+next_hop(ctx_t *ctx, struct packet *p, const struct address *host, const struct known_host **way)
+{
+	struct known_host *k = host_place(host);
+	enum reason r;
+
+	if (!k)
+		return DROP_NO_ROUTE;
+	if (address_equal(&k->host, host) && is_fresh(p, &k->way)) {
+		p->refresh = k->hop.kernel;
+	} else {
+		p->next = *host;
+		r = find_way(ctx);
+		if (r)
+			return r;
+	}
+	*way = k;
 	return REASON_NONE;
 }
 
@@ -131,9 +169,9 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 	return why;
 }
 
-static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, int *act)
+static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, const struct hop *h,
+					    int *act)
 {
-	const struct hop *h = &p->path.hop;
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 	struct handoff *meta;
 
@@ -165,9 +203,9 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 	return why;
 }
 
-static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, int *act)
+static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, const struct hop *h,
+					    int *act)
 {
-	const struct hop *h = &p->path.hop;
 	struct bpf_redir_neigh nh = { .nh_family = h->via_v6 ? AF_INET6 : AF_INET };
 
 	/* The kernel resolves, refreshes and writes the MACs. */
@@ -176,21 +214,21 @@ static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, 
 	return *act == TC_ACT_REDIRECT ? REASON_NONE : DROP_NO_NEIGHBOUR;
 }
 
-static __always_inline bool behind_xdp(__u32 ifindex)
+static __always_inline bool behind_xdp(const struct packet *p, __u32 ifindex)
 {
-	const struct droplet *d = bpf_map_lookup_elem(&droplets, &ifindex);
-	const struct agent *a = d ? NULL : bpf_map_lookup_elem(&agents, &ifindex);
+	const struct known_interface *k = find_interface(p, ifindex);
 
-	return (d && (d->flags & DROPLET_XDP)) || (a && (a->flags & AGENT_XDP));
+	return k && ((k->is_droplet && (k->droplet.flags & DROPLET_XDP)) ||
+		     (k->is_agent && (k->agent.flags & AGENT_XDP)));
 }
 
 /* A packet that XDP left to us: it is encapsulated, and lacks a neighbour. */
-static __always_inline bool take_handoff(ctx_t *ctx, int *act)
+static __always_inline bool take_handoff(ctx_t *ctx, const struct packet *p, int *act)
 {
 	struct handoff *meta = (void *)(long)ctx->data_meta;
 
 	if ((void *)(meta + 1) > ctx_data(ctx) || meta->magic != HANDOFF_MAGIC ||
-	    !behind_xdp(ctx_ifindex(ctx)))
+	    !behind_xdp(p, ctx_ifindex(ctx)))
 		return false;
 	*act = bpf_redirect_neigh(meta->ifindex, NULL, 0, 0);
 	return true;

@@ -60,21 +60,50 @@ static __always_inline bool is_peer(const struct address *a)
 	return bpf_map_lookup_elem(&peers, &key) != NULL;
 }
 
-/* Take down return-to-sender at `off`. */
-static __always_inline enum reason option_rts(ctx_t *ctx, struct packet *p, __u32 off,
-					      bool critical)
+/* That a tunnel packet may come from where it says. */
+static __always_inline enum reason check_source(const struct packet *p)
+{
+	const struct address *source = &p->outer_source;
+	struct known_host *k = host_place(source);
+
+	if (k && address_equal(&k->host, source) && is_fresh(p, &k->peer))
+		return REASON_NONE;
+	if (address_is_bad(source) || address_is_multicast(source) || is_own(source))
+		return DROP_OUTER_SOURCE;
+	if (!is_peer(source))
+		return DROP_PEER;
+	if (k) {
+		take_place(k, source);
+		k->peer = p->now;
+	}
+	return REASON_NONE;
+}
+
+/* Take down return-to-sender, which is at `off`. */
+static __always_inline enum reason take_rts(struct packet *p, __u32 off,
+					    const struct option_rts *rts)
+{
+	p->option = off;
+	p->critical = !!(rts->option.type & OPTION_CRITICAL);
+	p->hops = rts->hops;
+	p->sender = rts->host;
+	if (rts->hops > RTS_HOPS || address_is_bad(&p->sender) || address_is_multicast(&p->sender))
+		return DROP_OPTION_RTS;
+	return REASON_NONE;
+}
+
+static __always_inline bool is_rts(const struct geneve_option *o, __be16 class)
+{
+	return o->class == class && (o->type & ~OPTION_CRITICAL) == OPTION_RTS;
+}
+
+static __always_inline enum reason option_rts(ctx_t *ctx, struct packet *p, __u32 off)
 {
 	struct option_rts rts;
 
 	if (p->option || off + sizeof(rts) > p->end || ctx_load(ctx, off, &rts, sizeof(rts)))
 		return DROP_OPTION_RTS;
-	p->option = off;
-	p->critical = critical;
-	p->hops = rts.hops;
-	p->sender = rts.host;
-	if (rts.hops > RTS_HOPS || address_is_bad(&p->sender) || address_is_multicast(&p->sender))
-		return DROP_OPTION_RTS;
-	return REASON_NONE;
+	return take_rts(p, off, &rts);
 }
 
 static __always_inline enum reason outer_options(ctx_t *ctx, struct packet *p, __u32 off, __u32 end,
@@ -93,10 +122,10 @@ static __always_inline enum reason outer_options(ctx_t *ctx, struct packet *p, _
 		next = off + sizeof(o) + (o.length & OPTION_LENGTH) * 4;
 		if (next > end)
 			return DROP_OPTION_LENGTH;
-		if (o.class == class && (o.type & ~OPTION_CRITICAL) == OPTION_RTS) {
+		if (is_rts(&o, class)) {
 			if ((o.length & OPTION_LENGTH) != RTS_WORDS - 1)
 				return DROP_OPTION_RTS;
-			r = option_rts(ctx, p, off & 0x7ff, o.type & OPTION_CRITICAL);
+			r = option_rts(ctx, p, off & 0x7ff);
 			if (r)
 				return r;
 		} else if (o.type & OPTION_CRITICAL) {
@@ -111,7 +140,9 @@ static __always_inline enum reason outer_geneve(ctx_t *ctx, struct packet *p,
 						const struct settings *s)
 {
 	struct geneve *g = AT(ctx, p->geneve, struct geneve);
-	__u32 length;
+	__be16 class = bpf_htons(s->option_class);
+	const struct option_rts *rts;
+	__u32 length, options;
 
 	if (!g || p->geneve + sizeof(*g) > p->end)
 		return DROP_OUTER_SHORT;
@@ -129,7 +160,13 @@ static __always_inline enum reason outer_geneve(ctx_t *ctx, struct packet *p,
 	p->outer = p->eth - ETH_HLEN;
 	if (!length)
 		return REASON_NONE;
-	return outer_options(ctx, p, p->geneve + sizeof(*g), p->eth, bpf_htons(s->option_class));
+	options = p->geneve + sizeof(*g);
+	/* Nothing else, as we write it: mostly so, and in one piece. */
+	rts = length == sizeof(*rts) ? AT(ctx, options, struct option_rts) : NULL;
+	if (rts && is_rts(&rts->option, class) &&
+	    (rts->option.length & OPTION_LENGTH) == RTS_WORDS - 1)
+		return take_rts(p, options, rts);
+	return outer_options(ctx, p, options, p->eth, class);
 }
 
 /* Sent to what the droplet itself sends from: mostly so, which spares a look into the table. */
@@ -178,11 +215,9 @@ static __always_inline enum reason parse_outer(ctx_t *ctx, struct packet *p,
 		return DROP_OUTER_LENGTH;
 	p->end = udp_end;
 	p->outer_end = udp_end;
-	if (address_is_bad(&p->outer_source) || address_is_multicast(&p->outer_source) ||
-	    is_own(&p->outer_source))
-		return DROP_OUTER_SOURCE;
-	if (!is_peer(&p->outer_source))
-		return DROP_PEER;
+	r = check_source(p);
+	if (r)
+		return r;
 	p->geneve = p->l4 + sizeof(*udp);
 	return outer_geneve(ctx, p, s);
 }

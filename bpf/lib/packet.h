@@ -9,10 +9,17 @@ enum fragment {
 	FRAGMENT_LATER,
 };
 
+/* A moment: nothing that was looked up in it has changed since, unless the epoch has. */
+struct stamp {
+	__u64 epoch;
+	__u64 ticks; /* of the kernel's timer */
+};
+
 struct packet {
-	__u32 length;  /* of the frame, as it came */
-	__u32 end;     /* of what the headers so far say is there */
-	__u32 segment; /* payload of each segment, 0: no GSO packet */
+	struct stamp now; /* taken before anything is looked up */
+	__u32 length;     /* of the frame, as it came */
+	__u32 end;        /* of what the headers so far say is there */
+	__u32 segment;    /* payload of each segment, 0: no GSO packet */
 
 	/* The tunnel; unset for what an endpoint sent. */
 	struct address outer_source;
@@ -49,10 +56,10 @@ struct packet {
 	__u32 hash; /* of the flow, where the outer source port is ours */
 
 	/* The way to another host. */
+	struct address next; /* the host */
 	struct path path;
-	__u32 mtu;    /* that the way is known to take */
-	__u8 refresh; /* the kernel's neighbour table is to see the packet */
-	__u8 pad2[3];
+	__u32 refresh; /* the kernel's neighbour table is to see the packet */
+	__u32 pad2;
 	struct bpf_fib_lookup fib;
 };
 
@@ -67,6 +74,13 @@ struct {
 	__type(value, struct packet);
 } scratch SEC(".maps");
 
+static __always_inline __u64 read_epoch(enum epoch which)
+{
+	const __u64 *epoch = bpf_map_lookup_elem(&epochs, &which);
+
+	return epoch ? *(const volatile __u64 *)epoch : 0;
+}
+
 static __always_inline struct packet *new_packet(ctx_t *ctx)
 {
 	__u32 zero = 0;
@@ -75,6 +89,8 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 	if (!p)
 		return NULL;
 	__builtin_memset(p, 0, offsetof(struct packet, path));
+	p->now.epoch = read_epoch(EPOCH_TABLES) + read_epoch(EPOCH_PATHS);
+	p->now.ticks = bpf_jiffies64();
 	p->length = ctx_len(ctx);
 	p->end = p->length;
 	p->outer_end = p->length;
@@ -90,5 +106,16 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 		__u8 *__at = ctx_data(ctx) + (__off & 0x7ff);                                      \
 		((void *)(__at + sizeof(type)) <= ctx_end(ctx)) ? (type *)__at : (type *)0;        \
 	})
+
+/* A load that is direct where it can be. */
+static __always_inline int load_word(ctx_t *ctx, __u32 off, __u32 *to)
+{
+	const __u32 *at = off < 0x7ff ? AT(ctx, off, __u32) : NULL;
+
+	if (!at)
+		return ctx_load(ctx, off, to, sizeof(*to));
+	*to = *at;
+	return 0;
+}
 
 #endif

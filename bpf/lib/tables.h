@@ -35,7 +35,7 @@ struct settings {
 	__u64 build; /* of the programs: another library replaces them */
 };
 
-#define TABLES_LAYOUT 1
+#define TABLES_LAYOUT 2
 
 /* droplets: interfaces on the substrate. */
 enum droplet_flags {
@@ -206,6 +206,17 @@ struct path {
 	__u32 pad;
 };
 
+/*
+ * epochs: programs keep what they looked up for a moment. It is void when the sum of these is another. No
+ * value comes again: user space writes the time, programs add one.
+ */
+enum epoch {
+	EPOCH_TABLES =
+		0,   /* user space changed settings, droplets, addresses, agents, peers or paths */
+	EPOCH_PATHS, /* a packet taught another MTU of a path */
+	EPOCHS,
+};
+
 /* restore: an interface as it was found, kept by user space only. */
 struct restore {
 	__u64 feature_mask[2]; /* settings changed: bits of enum restore_feature in Go */
@@ -362,6 +373,13 @@ struct {
 	__type(key, struct address);
 	__type(value, struct path);
 } paths SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EPOCHS);
+	__type(key, enum epoch);
+	__type(value, __u64);
+} epochs SEC(".maps");
 
 /* For user space alone; pinned with the rest so that another process can put things back. */
 struct {

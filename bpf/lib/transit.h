@@ -50,20 +50,22 @@ static __always_inline enum reason send_on(ctx_t *ctx, struct packet *p, const s
 	struct geneve *g;
 	struct front f = { .destination = host, .sport = p->sport, .tos = p->outer_tos };
 	__u32 base, room = label->insert ? sizeof(struct option_rts) : 0;
-	struct hop *h = &p->path.hop;
+	const struct known_host *way;
+	const struct hop *h;
 	enum reason r;
 	int delta;
 
-	r = next_hop(ctx, p, s, host);
+	r = next_hop(ctx, p, host, &way);
 	if (r)
 		return r;
+	h = &way->hop;
 	f.source = source ? source : &h->source;
 	base = ETH_HLEN + ip_length(h->v6) + sizeof(struct udphdr);
 	delta = (int)(base + room) - (int)p->geneve;
 	f.length = p->outer_end + delta - ETH_HLEN;
-	if ((p->segment ? inner_size(ctx, p) + p->l3 - ETH_HLEN + delta : f.length) > p->mtu) {
+	if ((p->segment ? inner_size(ctx, p) + p->l3 - ETH_HLEN + delta : f.length) > way->mtu) {
 		/* The sender's host wrote a packet of this size to us: tell it what the way takes. */
-		return reply_too_big(ctx, ETH_HLEN, p->outer_v6, p->mtu - (delta > 0 ? delta : 0),
+		return reply_too_big(ctx, ETH_HLEN, p->outer_v6, way->mtu - (delta > 0 ? delta : 0),
 				     act);
 	}
 	if (ctx_resize(ctx, delta, h->v6))
@@ -96,7 +98,7 @@ static __always_inline enum reason send_on(ctx_t *ctx, struct packet *p, const s
 			return DROP_MODIFY;
 		o->hops = label->hops;
 	}
-	r = send_out(ctx, p, act);
+	r = send_out(ctx, p, h, act);
 	if (!r)
 		count_sent(h, f.length + ETH_HLEN);
 	return r;
@@ -176,19 +178,21 @@ static __always_inline enum reason send_answer(ctx_t *ctx, struct packet *p,
 {
 	struct address host = p->outer_source, source = p->outer_destination;
 	struct front f = { .source = &source, .destination = &host, .sport = p->sport };
-	struct hop *h = &p->path.hop;
+	const struct known_host *way;
+	const struct hop *h;
 	enum reason r;
 
 	if (p->geneve != ETH_HLEN + ip_length(p->outer_v6) + sizeof(struct udphdr))
 		return DROP_UNSUPPORTED; /* IP options */
 	f.length = ctx_len(ctx) - ETH_HLEN;
-	r = next_hop(ctx, p, s, &host);
+	r = next_hop(ctx, p, &host, &way);
 	if (r)
 		return r;
+	h = &way->hop;
 	r = write_front(ctx, s, h, &f);
 	if (r)
 		return r;
-	r = send_out(ctx, p, act);
+	r = send_out(ctx, p, h, act);
 	if (r)
 		return r;
 	count_sent(h, f.length + ETH_HLEN);
@@ -201,7 +205,7 @@ static __always_inline const struct agent *asked_for(const struct packet *p)
 	struct endpoint_key key = { .vni = p->vni, .addr = p->destination };
 	const struct endpoint *ep = bpf_map_lookup_elem(&endpoints, &key);
 
-	return ep && ep->ifindex ? find_agent(p->vni, ep->ifindex) : NULL;
+	return ep && ep->ifindex ? find_agent(p, ep->ifindex) : NULL;
 }
 
 /* A plain Geneve peer asks for an endpoint's MAC; agents never do. */
@@ -339,15 +343,15 @@ static __always_inline enum reason transit_any(ctx_t *ctx, struct packet *p, int
 {
 	__u32 zero = 0, ifindex = ctx_ifindex(ctx);
 	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
-	const struct droplet *d = bpf_map_lookup_elem(&droplets, &ifindex);
-	const struct agent *a;
+	const struct known_interface *k = find_interface(p, ifindex);
 
 	*act = CTX_PASS;
-	if (s && d)
-		return transit_droplet(ctx, p, s, d, act);
-	a = bpf_map_lookup_elem(&agents, &ifindex);
-	if (a)
-		return transit_local(ctx, p, a, act);
+	if (!s || !k)
+		return REASON_PASS;
+	if (k->is_droplet)
+		return transit_droplet(ctx, p, s, &k->droplet, act);
+	if (k->is_agent)
+		return transit_local(ctx, p, &k->agent, act);
 	return REASON_PASS; /* a droplet whose row is not there yet, or gone */
 }
 

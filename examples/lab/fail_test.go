@@ -146,7 +146,7 @@ func TestRemains(t *testing.T) {
 		"a namespace": func(t *testing.T, name string) { require.NoError(t, lab.RemoveNamed(name+"-a")) },
 		"pins":        func(t *testing.T, name string) { require.NoError(t, os.RemoveAll(pins(name+"-a"))) },
 		"half of the pins": func(t *testing.T, name string) {
-			require.NoError(t, os.RemoveAll(pins(name+"-b")+"/v1/programs"))
+			require.NoError(t, os.RemoveAll(pins(name+"-b")+"/v2/programs"))
 		},
 		"all but files": func(t *testing.T, name string) {
 			for _, of := range []string{"underlay", "a", "b", "web", "db"} {
