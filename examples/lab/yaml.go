@@ -47,29 +47,52 @@ func (r *reader) err() error {
 	return errors.Join(errs...)
 }
 
-var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
+var syntaxError = regexp.MustCompile(`^yaml: (?:line \d+: )?(?s:(.*))$`)
 
 // document parses a file of exactly one.
 func (r *reader) document(text string) (node, error) {
-	decoder := yaml.NewDecoder(strings.NewReader(text))
-	var first, more yaml.Node
-	err := decoder.Decode(&first)
-	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:1: nothing is in it", r.file)
-	}
-	if err == nil {
-		if err = decoder.Decode(&more); err == nil {
-			return nil, fmt.Errorf("%s:%d: a second document", r.file, more.Line)
-		}
-	}
-	if !errors.Is(err, io.EOF) {
-		line, reason := "1", err.Error()
+	first, more, err := decode(text)
+	switch {
+	case err != nil:
+		reason := err.Error()
 		if m := syntaxError.FindStringSubmatch(reason); m != nil {
-			line, reason = cmp.Or(m[1], line), m[2]
+			reason = m[1]
 		}
-		return nil, fmt.Errorf("%s:%s: %s", r.file, line, reason)
+		return nil, fmt.Errorf("%s:%d: %s", r.file, lineOf(text, err), reason)
+	case first == nil:
+		return nil, fmt.Errorf("%s:1: nothing is in it", r.file)
+	case more != nil:
+		return nil, fmt.Errorf("%s:%d: a second document", r.file, more.Line)
 	}
 	return first.Content[0], nil
+}
+
+// decode reads a file's first two documents, as far as it has any.
+func decode(text string) (first, more node, err error) {
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for _, to := range []*node{&first, &more} {
+		n := new(yaml.Node)
+		if err := decoder.Decode(n); errors.Is(err, io.EOF) {
+			return first, more, nil
+		} else if err != nil {
+			return nil, nil, err
+		}
+		*to = n
+	}
+	return first, more, nil
+}
+
+// lineOf a syntax error is the first that the file cannot be read to without it. The one that yaml tells is as a
+// rule that before, or where the block around begins, and of some errors none (v3.0.5).
+func lineOf(text string, err error) int {
+	line, end := 0, 0
+	for l := range strings.Lines(text) {
+		line, end = line+1, end+len(l)
+		if _, _, e := decode(text[:end]); e != nil && e.Error() == err.Error() {
+			break
+		}
+	}
+	return line
 }
 
 // alias is what a value stands for.
