@@ -13,7 +13,11 @@
 // down what it has built.
 //
 // Tunnels over IPv6 have an outer UDP checksum of zero (RFC 6935), which tshark takes with
-// -o udp.ignore_ipv6_zero_checksum:TRUE. It is to run on a host's uplink, as in ip netns exec NAME-HOST.
+// -o udp.ignore_ipv6_zero_checksum:TRUE. It is to run on a host's uplink, as in ip netns exec NAME-HOST. Of a host
+// in XDP it sees there only what that leaves to the kernel, and all on to-HOST in NAME-underlay.
+//
+// No name server answers in a lab: what asks one for a name, as python3 -m http.server does before it listens, waits
+// for that in vain. What down leaves is an empty /run/netns, a mount, as ip netns does.
 //
 // What iperf3 -u loses is, as a rule, what its receiver's socket had no room for: -w 8M gives it more, and
 // RcvbufErrors in the endpoint's /proc/net/snmp counts it. What the data-plane loses, show has among the
