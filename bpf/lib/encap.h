@@ -31,18 +31,6 @@ static __always_inline void fill_ethernet(struct ethhdr *eth, const __u8 *dst, c
 	eth->h_proto = proto;
 }
 
-static __always_inline void ipv4_checksum(struct iphdr *ip)
-{
-	__u16 *w = (__u16 *)ip;
-	__u32 sum = 0;
-
-	ip->check = 0;
-	for (int i = 0; i < 10; i++)
-		sum += w[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	ip->check = ~(sum + (sum >> 16));
-}
-
 /* Lengths above 64 KiB are a segmented packet's; the kernel writes each segment's own. */
 static __always_inline __be16 length16(__u32 length)
 {
@@ -52,6 +40,8 @@ static __always_inline __be16 length16(__u32 length)
 static __always_inline void fill_ipv4(struct iphdr *ip, const struct address *src,
 				      const struct address *dst, __u8 tos, __u8 proto, __u32 length)
 {
+	__u32 sum;
+
 	ip->version = 4;
 	ip->ihl = 5;
 	ip->tos = tos;
@@ -62,7 +52,12 @@ static __always_inline void fill_ipv4(struct iphdr *ip, const struct address *sr
 	ip->protocol = proto;
 	ip->saddr = src->w[3];
 	ip->daddr = dst->w[3];
-	ipv4_checksum(ip);
+	/* Of the values, not of what was just written: a CPU waits before it reads bytes back as words. */
+	sum = bpf_htons(0x4500 | tos) + length16(length) + bpf_htons(0x4000) +
+	      bpf_htons(OUTER_TTL << 8 | proto);
+	sum += (src->w[3] & 0xffff) + (src->w[3] >> 16) + (dst->w[3] & 0xffff) + (dst->w[3] >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	ip->check = ~(sum + (sum >> 16));
 }
 
 static __always_inline void fill_ipv6(struct ipv6hdr *ip, const struct address *src,
