@@ -26,31 +26,36 @@ type benchTemplate struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	benchMapAddresses   = "addresses"
-	benchMapAgents      = "agents"
-	benchMapAllowed     = "allowed"
-	benchMapCounters    = "counters"
-	benchMapDirects     = "directs"
-	benchMapDroplets    = "droplets"
-	benchMapEndpoints   = "endpoints"
-	benchMapEpochs      = "epochs"
-	benchMapEventLimits = "event_limits"
-	benchMapEvents      = "events"
-	benchMapFrame       = "frame"
-	benchMapMeasured    = "measured"
-	benchMapNetworks    = "networks"
-	benchMapPaths       = "paths"
-	benchMapPeers       = "peers"
-	benchMapRestore     = "restore"
-	benchMapSets        = "sets"
-	benchMapSettings    = "settings"
-	benchMapTraffic     = "traffic"
-	benchMapVpcs        = "vpcs"
-	benchProgFresh      = "fresh"
-	benchProgLookup     = "lookup"
-	benchProgNothing    = "nothing"
-	benchProgSkbNothing = "skb_nothing"
-	benchProgSwap       = "swap"
+	benchMapAddresses      = "addresses"
+	benchMapAgents         = "agents"
+	benchMapAllowed        = "allowed"
+	benchMapChains         = "chains"
+	benchMapCounters       = "counters"
+	benchMapDirects        = "directs"
+	benchMapDroplets       = "droplets"
+	benchMapEndpoints      = "endpoints"
+	benchMapEpochs         = "epochs"
+	benchMapEventLimits    = "event_limits"
+	benchMapEvents         = "events"
+	benchMapFrame          = "frame"
+	benchMapFunctionPacket = "function_packet"
+	benchMapMeasured       = "measured"
+	benchMapNetworks       = "networks"
+	benchMapPaths          = "paths"
+	benchMapPeers          = "peers"
+	benchMapReasons        = "reasons"
+	benchMapRestore        = "restore"
+	benchMapSets           = "sets"
+	benchMapSettings       = "settings"
+	benchMapStagesTcx      = "stages_tcx"
+	benchMapStagesXdp      = "stages_xdp"
+	benchMapTraffic        = "traffic"
+	benchMapVpcs           = "vpcs"
+	benchProgFresh         = "fresh"
+	benchProgLookup        = "lookup"
+	benchProgNothing       = "nothing"
+	benchProgSkbNothing    = "skb_nothing"
+	benchProgSwap          = "swap"
 )
 
 // loadBench returns the embedded CollectionSpec for bench.
@@ -106,26 +111,31 @@ type benchProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Agents      *ebpf.MapSpec `ebpf:"agents"`
-	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Directs     *ebpf.MapSpec `ebpf:"directs"`
-	Droplets    *ebpf.MapSpec `ebpf:"droplets"`
-	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
-	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
-	EventLimits *ebpf.MapSpec `ebpf:"event_limits"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Frame       *ebpf.MapSpec `ebpf:"frame"`
-	Measured    *ebpf.MapSpec `ebpf:"measured"`
-	Networks    *ebpf.MapSpec `ebpf:"networks"`
-	Paths       *ebpf.MapSpec `ebpf:"paths"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Restore     *ebpf.MapSpec `ebpf:"restore"`
-	Sets        *ebpf.MapSpec `ebpf:"sets"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Traffic     *ebpf.MapSpec `ebpf:"traffic"`
-	Vpcs        *ebpf.MapSpec `ebpf:"vpcs"`
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
+	Allowed        *ebpf.MapSpec `ebpf:"allowed"`
+	Chains         *ebpf.MapSpec `ebpf:"chains"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Directs        *ebpf.MapSpec `ebpf:"directs"`
+	Droplets       *ebpf.MapSpec `ebpf:"droplets"`
+	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
+	Epochs         *ebpf.MapSpec `ebpf:"epochs"`
+	EventLimits    *ebpf.MapSpec `ebpf:"event_limits"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	Frame          *ebpf.MapSpec `ebpf:"frame"`
+	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Measured       *ebpf.MapSpec `ebpf:"measured"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
+	Paths          *ebpf.MapSpec `ebpf:"paths"`
+	Peers          *ebpf.MapSpec `ebpf:"peers"`
+	Reasons        *ebpf.MapSpec `ebpf:"reasons"`
+	Restore        *ebpf.MapSpec `ebpf:"restore"`
+	Sets           *ebpf.MapSpec `ebpf:"sets"`
+	Settings       *ebpf.MapSpec `ebpf:"settings"`
+	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
+	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Traffic        *ebpf.MapSpec `ebpf:"traffic"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // benchVariableSpecs contains global variables before they are loaded into the kernel.
@@ -154,26 +164,31 @@ func (o *benchObjects) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Agents      *ebpf.Map `ebpf:"agents"`
-	Allowed     *ebpf.Map `ebpf:"allowed"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Directs     *ebpf.Map `ebpf:"directs"`
-	Droplets    *ebpf.Map `ebpf:"droplets"`
-	Endpoints   *ebpf.Map `ebpf:"endpoints"`
-	Epochs      *ebpf.Map `ebpf:"epochs"`
-	EventLimits *ebpf.Map `ebpf:"event_limits"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Frame       *ebpf.Map `ebpf:"frame"`
-	Measured    *ebpf.Map `ebpf:"measured"`
-	Networks    *ebpf.Map `ebpf:"networks"`
-	Paths       *ebpf.Map `ebpf:"paths"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Restore     *ebpf.Map `ebpf:"restore"`
-	Sets        *ebpf.Map `ebpf:"sets"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Traffic     *ebpf.Map `ebpf:"traffic"`
-	Vpcs        *ebpf.Map `ebpf:"vpcs"`
+	Addresses      *ebpf.Map `ebpf:"addresses"`
+	Agents         *ebpf.Map `ebpf:"agents"`
+	Allowed        *ebpf.Map `ebpf:"allowed"`
+	Chains         *ebpf.Map `ebpf:"chains"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Directs        *ebpf.Map `ebpf:"directs"`
+	Droplets       *ebpf.Map `ebpf:"droplets"`
+	Endpoints      *ebpf.Map `ebpf:"endpoints"`
+	Epochs         *ebpf.Map `ebpf:"epochs"`
+	EventLimits    *ebpf.Map `ebpf:"event_limits"`
+	Events         *ebpf.Map `ebpf:"events"`
+	Frame          *ebpf.Map `ebpf:"frame"`
+	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Measured       *ebpf.Map `ebpf:"measured"`
+	Networks       *ebpf.Map `ebpf:"networks"`
+	Paths          *ebpf.Map `ebpf:"paths"`
+	Peers          *ebpf.Map `ebpf:"peers"`
+	Reasons        *ebpf.Map `ebpf:"reasons"`
+	Restore        *ebpf.Map `ebpf:"restore"`
+	Sets           *ebpf.Map `ebpf:"sets"`
+	Settings       *ebpf.Map `ebpf:"settings"`
+	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
+	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Traffic        *ebpf.Map `ebpf:"traffic"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *benchMaps) Close() error {
@@ -181,6 +196,7 @@ func (m *benchMaps) Close() error {
 		m.Addresses,
 		m.Agents,
 		m.Allowed,
+		m.Chains,
 		m.Counters,
 		m.Directs,
 		m.Droplets,
@@ -189,13 +205,17 @@ func (m *benchMaps) Close() error {
 		m.EventLimits,
 		m.Events,
 		m.Frame,
+		m.FunctionPacket,
 		m.Measured,
 		m.Networks,
 		m.Paths,
 		m.Peers,
+		m.Reasons,
 		m.Restore,
 		m.Sets,
 		m.Settings,
+		m.StagesTcx,
+		m.StagesXdp,
 		m.Traffic,
 		m.Vpcs,
 	)

@@ -12,13 +12,20 @@ import (
 	"github.com/cilium/ebpf/features"
 )
 
-// Programs are the four programs, and the arrays through which an agent tail-calls transit. A prog
-// array is emptied by the kernel when its last descriptor and pin are gone: keep one of them.
+// Programs are transit and agent for both hooks, what network functions come back to, and the arrays through
+// which an agent tail-calls transit. A prog array is emptied by the kernel when its last descriptor and pin
+// are gone: keep one of them.
 type Programs struct {
 	TransitXDP *ebpf.Program
 	AgentXDP   *ebpf.Program
 	TransitTCX *ebpf.Program
 	AgentTCX   *ebpf.Program
+
+	// Where the last function of a chain goes: [Programs.WireStages] puts them into the stages.
+	TransitResumeXDP *ebpf.Program
+	AgentResumeXDP   *ebpf.Program
+	TransitResumeTCX *ebpf.Program
+	AgentResumeTCX   *ebpf.Program
 
 	TransitXDPArray *ebpf.Map // slot 0: TransitXDP
 	TransitTCXArray *ebpf.Map // slot 0: TransitTCX
@@ -26,6 +33,8 @@ type Programs struct {
 	// Frags tells whether the XDP programs take packets of several buffers (kernel 5.18). It is false
 	// also where they were opened from pins.
 	Frags bool
+
+	ends TableSlot // where functions come back, as the programs know it
 }
 
 type programSlot struct {
@@ -40,6 +49,10 @@ func (p *Programs) slots() []programSlot {
 		{"agent_xdp", &p.AgentXDP, ebpf.XDP},
 		{"transit_tcx", &p.TransitTCX, ebpf.SchedCLS},
 		{"agent_tcx", &p.AgentTCX, ebpf.SchedCLS},
+		{"transit_resume_xdp", &p.TransitResumeXDP, ebpf.XDP},
+		{"agent_resume_xdp", &p.AgentResumeXDP, ebpf.XDP},
+		{"transit_resume_tcx", &p.TransitResumeTCX, ebpf.SchedCLS},
+		{"agent_resume_tcx", &p.AgentResumeTCX, ebpf.SchedCLS},
 	}
 }
 
@@ -60,6 +73,9 @@ func (p *Programs) arrays() []arraySlot {
 // attached yet. What the verifier says is within reach of errors.As with *[ebpf.VerifierError].
 func LoadPrograms(t *Tables) (_ *Programs, err error) {
 	p := &Programs{Frags: true}
+	if p.ends, err = t.freeEnds(); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -103,22 +119,31 @@ func prepare(spec *ebpf.CollectionSpec, opts *ebpf.CollectionOptions) {
 	}
 }
 
+// object is what either object file has.
+type object struct {
+	Transit       *ebpf.Program `ebpf:"transit"`
+	Agent         *ebpf.Program `ebpf:"agent"`
+	TransitResume *ebpf.Program `ebpf:"transit_resume"`
+	AgentResume   *ebpf.Program `ebpf:"agent_resume"`
+	Programs      *ebpf.Map     `ebpf:"programs"`
+}
+
 func (p *Programs) loadTCX(t *Tables) error {
 	spec, err := LoadTCX()
 	if err != nil {
 		return err
 	}
+	if err := spec.Variables["ends"].Set(uint32(p.ends)); err != nil {
+		return err
+	}
 	opts := t.options()
 	prepare(spec, opts)
-	var objs struct {
-		Transit  *ebpf.Program `ebpf:"transit"`
-		Agent    *ebpf.Program `ebpf:"agent"`
-		Programs *ebpf.Map     `ebpf:"programs"`
-	}
+	var objs object
 	if err := spec.LoadAndAssign(&objs, opts); err != nil {
 		return err
 	}
 	p.TransitTCX, p.AgentTCX, p.TransitTCXArray = objs.Transit, objs.Agent, objs.Programs
+	p.TransitResumeTCX, p.AgentResumeTCX = objs.TransitResume, objs.AgentResume
 	return nil
 }
 
@@ -142,17 +167,17 @@ func (p *Programs) loadXDP(t *Tables) error {
 	if err := spec.Variables["redirects_frags"].Set(version >= redirectsFrags); err != nil {
 		return err
 	}
+	if err := spec.Variables["ends"].Set(uint32(p.ends)); err != nil {
+		return err
+	}
 	opts := t.options()
 	prepare(spec, opts)
-	var objs struct {
-		Transit  *ebpf.Program `ebpf:"transit"`
-		Agent    *ebpf.Program `ebpf:"agent"`
-		Programs *ebpf.Map     `ebpf:"programs"`
-	}
+	var objs object
 	if err := spec.LoadAndAssign(&objs, opts); err != nil {
 		return err
 	}
 	p.TransitXDP, p.AgentXDP, p.TransitXDPArray = objs.Transit, objs.Agent, objs.Programs
+	p.TransitResumeXDP, p.AgentResumeXDP = objs.TransitResume, objs.AgentResume
 	return nil
 }
 

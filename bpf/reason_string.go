@@ -72,7 +72,12 @@ func _() {
 	_ = x[TableReasonDROP_KIND-77]
 	_ = x[TableReasonDROP_UNSUPPORTED-78]
 	_ = x[TableReasonDROP_MODIFY-79]
-	_ = x[TableReasonREASON_MAX-96]
+	_ = x[TableReasonDROP_FUNCTION-88]
+	_ = x[TableReasonDROP_FUNCTION_LENGTH-89]
+	_ = x[TableReasonDROP_FUNCTION_PASS-90]
+	_ = x[TableReasonDROP_NO_FUNCTION-91]
+	_ = x[TableReasonREASON_FUNCTION_FIRST-96]
+	_ = x[TableReasonREASON_MAX-256]
 }
 
 const (
@@ -80,7 +85,9 @@ const (
 	_TableReason_name_1 = "DROP_INNER_SHORTDROP_INNER_VLANDROP_INNER_ETHERTYPEDROP_INNER_IPV4DROP_INNER_IPV6DROP_INNER_MAPPEDDROP_INNER_EXTENSIONDROP_INNER_ADDRESSDROP_MULTICASTDROP_ARPDROP_NEIGHBOUR"
 	_TableReason_name_2 = "DROP_NO_AGENTDROP_SPOOF_MACDROP_SPOOF_ADDRESSDROP_SPOOF_NEIGHBOURDROP_ROUTER_ADVERTDROP_NEIGHBOUR_UNUSEDDROP_SOURCE_HOSTDROP_TENANT"
 	_TableReason_name_3 = "DROP_NO_VPCDROP_NO_NETWORKDROP_NO_ENDPOINTDROP_BLACKHOLEDROP_SETDROP_HOPSDROP_LOOPDROP_RETURNDROP_NO_ROUTEDROP_NO_SOURCEDROP_NO_NEIGHBOURDROP_TOO_BIGDROP_NO_TRANSITDROP_KINDDROP_UNSUPPORTEDDROP_MODIFY"
-	_TableReason_name_4 = "REASON_MAX"
+	_TableReason_name_4 = "DROP_FUNCTIONDROP_FUNCTION_LENGTHDROP_FUNCTION_PASSDROP_NO_FUNCTION"
+	_TableReason_name_5 = "REASON_FUNCTION_FIRST"
+	_TableReason_name_6 = "REASON_MAX"
 )
 
 var (
@@ -88,6 +95,7 @@ var (
 	_TableReason_index_1 = [...]uint8{0, 16, 31, 51, 66, 81, 98, 118, 136, 150, 158, 172}
 	_TableReason_index_2 = [...]uint8{0, 13, 27, 45, 65, 83, 104, 120, 131}
 	_TableReason_index_3 = [...]uint8{0, 11, 26, 42, 56, 64, 73, 82, 93, 106, 120, 137, 149, 164, 173, 189, 200}
+	_TableReason_index_4 = [...]uint8{0, 13, 33, 51, 67}
 )
 
 func (i TableReason) name() string {
@@ -103,8 +111,13 @@ func (i TableReason) name() string {
 	case 64 <= i && i <= 79:
 		i -= 64
 		return _TableReason_name_3[_TableReason_index_3[i]:_TableReason_index_3[i+1]]
+	case 88 <= i && i <= 91:
+		i -= 88
+		return _TableReason_name_4[_TableReason_index_4[i]:_TableReason_index_4[i+1]]
 	case i == 96:
-		return _TableReason_name_4
+		return _TableReason_name_5
+	case i == 256:
+		return _TableReason_name_6
 	default:
 		return "TableReason(" + strconv.FormatInt(int64(i), 10) + ")"
 	}

@@ -107,6 +107,7 @@ func newRigFor(t testing.TB, endpoints uint32) *rig {
 	require.NoError(t, err)
 	t.Cleanup(func() { r.p.Close() })
 	require.NoError(t, r.p.WireTransit())
+	require.NoError(t, r.p.WireStages(r.tables))
 	r.enter(func() error {
 		if err := netns.Set(r.ns); err != nil {
 			return err

@@ -44,6 +44,25 @@ type TableAllowedKey struct {
 	Addr      TableAddress
 }
 
+type TableChain struct {
+	_     structs.HostLayout
+	First uint16
+	Count uint16
+}
+
+type TableChainKey struct {
+	_       structs.HostLayout
+	Vni     uint32
+	Ifindex uint32
+}
+
+type TableChains struct {
+	_       structs.HostLayout
+	Stage   [6]TableChain
+	Vni     uint32
+	Ifindex uint32
+}
+
 type TableCounter struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -148,6 +167,46 @@ const (
 	TableHookHOOK_AGENT_XDP   TableHook = 3
 	TableHookHOOK_AGENT_TCX   TableHook = 4
 )
+
+type TableMizarFlags uint32
+
+const (
+	TableMizarFlagsMIZAR_TUNNEL TableMizarFlags = 1
+	TableMizarFlagsMIZAR_V6     TableMizarFlags = 2
+	TableMizarFlagsMIZAR_TAGGED TableMizarFlags = 4
+	TableMizarFlagsMIZAR_FIRST  TableMizarFlags = 8
+	TableMizarFlagsMIZAR_LATER  TableMizarFlags = 16
+	TableMizarFlagsMIZAR_XDP    TableMizarFlags = 32
+)
+
+type TableMizarPacket struct {
+	_           structs.HostLayout
+	Abi         uint32
+	Stage       TableStage
+	Flags       TableMizarFlags
+	Vni         uint32
+	Length      uint32
+	From        uint32
+	To          uint32
+	Reason      uint32
+	Geneve      uint16
+	Eth         uint16
+	L3          uint16
+	L4          uint16
+	Ethertype   uint16
+	Sport       uint16
+	Dport       uint16
+	Proto       uint8
+	Pad         uint8
+	Source      TableAddress
+	Destination TableAddress
+	OuterSource TableAddress
+	Room        [64]uint8
+	Slot        uint32
+	Left        uint32
+	End         uint32
+	Verdict     uint32
+}
 
 type TableNetwork struct {
 	_      structs.HostLayout
@@ -285,8 +344,18 @@ const (
 	TableReasonDROP_KIND             TableReason = 77
 	TableReasonDROP_UNSUPPORTED      TableReason = 78
 	TableReasonDROP_MODIFY           TableReason = 79
-	TableReasonREASON_MAX            TableReason = 96
+	TableReasonDROP_FUNCTION         TableReason = 88
+	TableReasonDROP_FUNCTION_LENGTH  TableReason = 89
+	TableReasonDROP_FUNCTION_PASS    TableReason = 90
+	TableReasonDROP_NO_FUNCTION      TableReason = 91
+	TableReasonREASON_FUNCTION_FIRST TableReason = 96
+	TableReasonREASON_MAX            TableReason = 256
 )
+
+type TableReasonName struct {
+	_    structs.HostLayout
+	Name [64]uint8
+}
 
 type TableRestore struct {
 	_           structs.HostLayout
@@ -327,9 +396,31 @@ type TableSettings struct {
 	RefreshNs       uint64
 	EventsPerSecond uint32
 	Layout          uint32
+	Stages          uint32
+	Pad             uint32
 	Netns           uint64
 	Build           uint64
 }
+
+type TableSlot uint32
+
+const (
+	TableSlotSLOT_NONE       TableSlot = 0
+	TableSlotSLOT_ENDS       TableSlot = 1
+	TableSlotSLOT_OTHER_ENDS TableSlot = 3
+	TableSlotSLOT_FIRST      TableSlot = 5
+)
+
+type TableStage uint32
+
+const (
+	TableStageSTAGE_SEND    TableStage = 1
+	TableStageSTAGE_PARSE   TableStage = 2
+	TableStageSTAGE_DELIVER TableStage = 3
+	TableStageSTAGE_FORWARD TableStage = 4
+	TableStageSTAGE_DROP    TableStage = 5
+	TableStageSTAGES        TableStage = 6
+)
 
 type TableTraffic struct {
 	_         structs.HostLayout
@@ -359,25 +450,30 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	TableMapAddresses   = "addresses"
-	TableMapAgents      = "agents"
-	TableMapAllowed     = "allowed"
-	TableMapCounters    = "counters"
-	TableMapDirects     = "directs"
-	TableMapDroplets    = "droplets"
-	TableMapEndpoints   = "endpoints"
-	TableMapEpochs      = "epochs"
-	TableMapEventLimits = "event_limits"
-	TableMapEvents      = "events"
-	TableMapNetworks    = "networks"
-	TableMapPaths       = "paths"
-	TableMapPeers       = "peers"
-	TableMapRestore     = "restore"
-	TableMapSets        = "sets"
-	TableMapSettings    = "settings"
-	TableMapTraffic     = "traffic"
-	TableMapVpcs        = "vpcs"
-	TableVarUnusedEvent = "unused_event"
+	TableMapAddresses      = "addresses"
+	TableMapAgents         = "agents"
+	TableMapAllowed        = "allowed"
+	TableMapChains         = "chains"
+	TableMapCounters       = "counters"
+	TableMapDirects        = "directs"
+	TableMapDroplets       = "droplets"
+	TableMapEndpoints      = "endpoints"
+	TableMapEpochs         = "epochs"
+	TableMapEventLimits    = "event_limits"
+	TableMapEvents         = "events"
+	TableMapFunctionPacket = "function_packet"
+	TableMapNetworks       = "networks"
+	TableMapPaths          = "paths"
+	TableMapPeers          = "peers"
+	TableMapReasons        = "reasons"
+	TableMapRestore        = "restore"
+	TableMapSets           = "sets"
+	TableMapSettings       = "settings"
+	TableMapStagesTcx      = "stages_tcx"
+	TableMapStagesXdp      = "stages_xdp"
+	TableMapTraffic        = "traffic"
+	TableMapVpcs           = "vpcs"
+	TableVarUnusedEvent    = "unused_event"
 )
 
 // LoadTable returns the embedded CollectionSpec for Table.
@@ -428,24 +524,29 @@ type TableProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TableMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Agents      *ebpf.MapSpec `ebpf:"agents"`
-	Allowed     *ebpf.MapSpec `ebpf:"allowed"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Directs     *ebpf.MapSpec `ebpf:"directs"`
-	Droplets    *ebpf.MapSpec `ebpf:"droplets"`
-	Endpoints   *ebpf.MapSpec `ebpf:"endpoints"`
-	Epochs      *ebpf.MapSpec `ebpf:"epochs"`
-	EventLimits *ebpf.MapSpec `ebpf:"event_limits"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Networks    *ebpf.MapSpec `ebpf:"networks"`
-	Paths       *ebpf.MapSpec `ebpf:"paths"`
-	Peers       *ebpf.MapSpec `ebpf:"peers"`
-	Restore     *ebpf.MapSpec `ebpf:"restore"`
-	Sets        *ebpf.MapSpec `ebpf:"sets"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Traffic     *ebpf.MapSpec `ebpf:"traffic"`
-	Vpcs        *ebpf.MapSpec `ebpf:"vpcs"`
+	Addresses      *ebpf.MapSpec `ebpf:"addresses"`
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
+	Allowed        *ebpf.MapSpec `ebpf:"allowed"`
+	Chains         *ebpf.MapSpec `ebpf:"chains"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Directs        *ebpf.MapSpec `ebpf:"directs"`
+	Droplets       *ebpf.MapSpec `ebpf:"droplets"`
+	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
+	Epochs         *ebpf.MapSpec `ebpf:"epochs"`
+	EventLimits    *ebpf.MapSpec `ebpf:"event_limits"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
+	Paths          *ebpf.MapSpec `ebpf:"paths"`
+	Peers          *ebpf.MapSpec `ebpf:"peers"`
+	Reasons        *ebpf.MapSpec `ebpf:"reasons"`
+	Restore        *ebpf.MapSpec `ebpf:"restore"`
+	Sets           *ebpf.MapSpec `ebpf:"sets"`
+	Settings       *ebpf.MapSpec `ebpf:"settings"`
+	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
+	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Traffic        *ebpf.MapSpec `ebpf:"traffic"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // TableVariableSpecs contains global variables before they are loaded into the kernel.
@@ -475,24 +576,29 @@ func (o *TableObjects) Close() error {
 //
 // It can be passed to LoadTableObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TableMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Agents      *ebpf.Map `ebpf:"agents"`
-	Allowed     *ebpf.Map `ebpf:"allowed"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Directs     *ebpf.Map `ebpf:"directs"`
-	Droplets    *ebpf.Map `ebpf:"droplets"`
-	Endpoints   *ebpf.Map `ebpf:"endpoints"`
-	Epochs      *ebpf.Map `ebpf:"epochs"`
-	EventLimits *ebpf.Map `ebpf:"event_limits"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Networks    *ebpf.Map `ebpf:"networks"`
-	Paths       *ebpf.Map `ebpf:"paths"`
-	Peers       *ebpf.Map `ebpf:"peers"`
-	Restore     *ebpf.Map `ebpf:"restore"`
-	Sets        *ebpf.Map `ebpf:"sets"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Traffic     *ebpf.Map `ebpf:"traffic"`
-	Vpcs        *ebpf.Map `ebpf:"vpcs"`
+	Addresses      *ebpf.Map `ebpf:"addresses"`
+	Agents         *ebpf.Map `ebpf:"agents"`
+	Allowed        *ebpf.Map `ebpf:"allowed"`
+	Chains         *ebpf.Map `ebpf:"chains"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Directs        *ebpf.Map `ebpf:"directs"`
+	Droplets       *ebpf.Map `ebpf:"droplets"`
+	Endpoints      *ebpf.Map `ebpf:"endpoints"`
+	Epochs         *ebpf.Map `ebpf:"epochs"`
+	EventLimits    *ebpf.Map `ebpf:"event_limits"`
+	Events         *ebpf.Map `ebpf:"events"`
+	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
+	Paths          *ebpf.Map `ebpf:"paths"`
+	Peers          *ebpf.Map `ebpf:"peers"`
+	Reasons        *ebpf.Map `ebpf:"reasons"`
+	Restore        *ebpf.Map `ebpf:"restore"`
+	Sets           *ebpf.Map `ebpf:"sets"`
+	Settings       *ebpf.Map `ebpf:"settings"`
+	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
+	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Traffic        *ebpf.Map `ebpf:"traffic"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *TableMaps) Close() error {
@@ -500,6 +606,7 @@ func (m *TableMaps) Close() error {
 		m.Addresses,
 		m.Agents,
 		m.Allowed,
+		m.Chains,
 		m.Counters,
 		m.Directs,
 		m.Droplets,
@@ -507,12 +614,16 @@ func (m *TableMaps) Close() error {
 		m.Epochs,
 		m.EventLimits,
 		m.Events,
+		m.FunctionPacket,
 		m.Networks,
 		m.Paths,
 		m.Peers,
+		m.Reasons,
 		m.Restore,
 		m.Sets,
 		m.Settings,
+		m.StagesTcx,
+		m.StagesXdp,
 		m.Traffic,
 		m.Vpcs,
 	)

@@ -29,24 +29,29 @@ type Limits struct {
 
 // Tables are the maps that programs and user space share. Fields are nil only after Close.
 type Tables struct {
-	Settings    *ebpf.Map
-	Droplets    *ebpf.Map
-	Addresses   *ebpf.Map
-	Agents      *ebpf.Map
-	Endpoints   *ebpf.Map
-	Networks    *ebpf.Map
-	VPCs        *ebpf.Map
-	Sets        *ebpf.Map
-	Peers       *ebpf.Map
-	Allowed     *ebpf.Map
-	Directs     *ebpf.Map
-	Paths       *ebpf.Map
-	Epochs      *ebpf.Map
-	Restore     *ebpf.Map
-	Counters    *ebpf.Map
-	Traffic     *ebpf.Map
-	Events      *ebpf.Map
-	EventLimits *ebpf.Map
+	Settings       *ebpf.Map
+	Droplets       *ebpf.Map
+	Addresses      *ebpf.Map
+	Agents         *ebpf.Map
+	Endpoints      *ebpf.Map
+	Networks       *ebpf.Map
+	VPCs           *ebpf.Map
+	Sets           *ebpf.Map
+	Peers          *ebpf.Map
+	Allowed        *ebpf.Map
+	Directs        *ebpf.Map
+	Paths          *ebpf.Map
+	Chains         *ebpf.Map
+	Reasons        *ebpf.Map
+	StagesXDP      *ebpf.Map
+	StagesTCX      *ebpf.Map
+	FunctionPacket *ebpf.Map
+	Epochs         *ebpf.Map
+	Restore        *ebpf.Map
+	Counters       *ebpf.Map
+	Traffic        *ebpf.Map
+	Events         *ebpf.Map
+	EventLimits    *ebpf.Map
 }
 
 // slot names a table by its name in C, which is also its pin's.
@@ -70,6 +75,11 @@ func (t *Tables) slots() []slot {
 		{TableMapAllowed, &t.Allowed, func(l *Limits) *uint32 { return &l.Allowed }},
 		{TableMapDirects, &t.Directs, func(l *Limits) *uint32 { return &l.Directs }},
 		{TableMapPaths, &t.Paths, func(l *Limits) *uint32 { return &l.Paths }},
+		{TableMapChains, &t.Chains, nil},
+		{TableMapReasons, &t.Reasons, nil},
+		{TableMapStagesXdp, &t.StagesXDP, nil},
+		{TableMapStagesTcx, &t.StagesTCX, nil},
+		{TableMapFunctionPacket, &t.FunctionPacket, nil},
 		{TableMapEpochs, &t.Epochs, nil},
 		{TableMapRestore, &t.Restore, nil},
 		{TableMapCounters, &t.Counters, nil},

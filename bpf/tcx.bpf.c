@@ -37,9 +37,8 @@ int transit(struct __sk_buff *ctx)
 
 	if (!p)
 		return CTX_DROP;
-	if (take_handoff(ctx, p, &act))
-		return finish(ctx, p, REASON_RESOLVE, HOOK_TRANSIT_TCX, act);
-	r = transit_any(ctx, p, &act);
+	if (!take_handoff(ctx, p, &act, &r))
+		r = transit_any(ctx, p, &act);
 	if (counted(ctx, p, r))
 		return act;
 	return finish(ctx, p, r, HOOK_TRANSIT_TCX, act);
@@ -54,8 +53,34 @@ int agent(struct __sk_buff *ctx)
 
 	if (!p)
 		return CTX_DROP;
-	if (take_handoff(ctx, p, &act))
-		return finish(ctx, p, REASON_RESOLVE, HOOK_AGENT_TCX, act);
-	r = agent_any(ctx, p, &act);
+	if (!take_handoff(ctx, p, &act, &r))
+		r = agent_any(ctx, p, &act);
+	return finish(ctx, p, r, HOOK_AGENT_TCX, act);
+}
+
+/* Where functions come back to what they were called from. Reached by their tail calls alone. */
+SEC("tc")
+int transit_resume(struct __sk_buff *ctx)
+{
+	struct packet *p = same_packet();
+	int act = CTX_DROP;
+	enum reason r;
+
+	if (!p)
+		return CTX_DROP;
+	r = transit_again(ctx, p, &act);
+	return p->stage == STAGE_DROP ? CTX_DROP : finish(ctx, p, r, HOOK_TRANSIT_TCX, act);
+}
+
+SEC("tc")
+int agent_resume(struct __sk_buff *ctx)
+{
+	struct packet *p = same_packet();
+	int act = CTX_DROP;
+	enum reason r;
+
+	if (!p)
+		return CTX_DROP;
+	r = agent_again(ctx, p, &act);
 	return finish(ctx, p, r, HOOK_AGENT_TCX, act);
 }

@@ -19,6 +19,7 @@ const (
 	TCXMapAddresses       = "addresses"
 	TCXMapAgents          = "agents"
 	TCXMapAllowed         = "allowed"
+	TCXMapChains          = "chains"
 	TCXMapCounters        = "counters"
 	TCXMapDirects         = "directs"
 	TCXMapDroplets        = "droplets"
@@ -26,6 +27,8 @@ const (
 	TCXMapEpochs          = "epochs"
 	TCXMapEventLimits     = "event_limits"
 	TCXMapEvents          = "events"
+	TCXMapFunctionPacket  = "function_packet"
+	TCXMapKnownChains     = "known_chains"
 	TCXMapKnownHosts      = "known_hosts"
 	TCXMapKnownInterfaces = "known_interfaces"
 	TCXMapKnownSources    = "known_sources"
@@ -33,14 +36,20 @@ const (
 	TCXMapPaths           = "paths"
 	TCXMapPeers           = "peers"
 	TCXMapPrograms        = "programs"
+	TCXMapReasons         = "reasons"
 	TCXMapRestore         = "restore"
 	TCXMapScratch         = "scratch"
 	TCXMapSets            = "sets"
 	TCXMapSettings        = "settings"
+	TCXMapStagesTcx       = "stages_tcx"
+	TCXMapStagesXdp       = "stages_xdp"
 	TCXMapTraffic         = "traffic"
 	TCXMapVpcs            = "vpcs"
 	TCXProgAgent          = "agent"
+	TCXProgAgentResume    = "agent_resume"
 	TCXProgTransit        = "transit"
+	TCXProgTransitResume  = "transit_resume"
+	TCXVarEnds            = "ends"
 )
 
 // LoadTCX returns the embedded CollectionSpec for TCX.
@@ -85,8 +94,10 @@ type TCXSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCXProgramSpecs struct {
-	Agent   *ebpf.ProgramSpec `ebpf:"agent"`
-	Transit *ebpf.ProgramSpec `ebpf:"transit"`
+	Agent         *ebpf.ProgramSpec `ebpf:"agent"`
+	AgentResume   *ebpf.ProgramSpec `ebpf:"agent_resume"`
+	Transit       *ebpf.ProgramSpec `ebpf:"transit"`
+	TransitResume *ebpf.ProgramSpec `ebpf:"transit_resume"`
 }
 
 // TCXMapSpecs contains maps before they are loaded into the kernel.
@@ -96,6 +107,7 @@ type TCXMapSpecs struct {
 	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
 	Agents          *ebpf.MapSpec `ebpf:"agents"`
 	Allowed         *ebpf.MapSpec `ebpf:"allowed"`
+	Chains          *ebpf.MapSpec `ebpf:"chains"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	Directs         *ebpf.MapSpec `ebpf:"directs"`
 	Droplets        *ebpf.MapSpec `ebpf:"droplets"`
@@ -103,6 +115,8 @@ type TCXMapSpecs struct {
 	Epochs          *ebpf.MapSpec `ebpf:"epochs"`
 	EventLimits     *ebpf.MapSpec `ebpf:"event_limits"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
+	FunctionPacket  *ebpf.MapSpec `ebpf:"function_packet"`
+	KnownChains     *ebpf.MapSpec `ebpf:"known_chains"`
 	KnownHosts      *ebpf.MapSpec `ebpf:"known_hosts"`
 	KnownInterfaces *ebpf.MapSpec `ebpf:"known_interfaces"`
 	KnownSources    *ebpf.MapSpec `ebpf:"known_sources"`
@@ -110,10 +124,13 @@ type TCXMapSpecs struct {
 	Paths           *ebpf.MapSpec `ebpf:"paths"`
 	Peers           *ebpf.MapSpec `ebpf:"peers"`
 	Programs        *ebpf.MapSpec `ebpf:"programs"`
+	Reasons         *ebpf.MapSpec `ebpf:"reasons"`
 	Restore         *ebpf.MapSpec `ebpf:"restore"`
 	Scratch         *ebpf.MapSpec `ebpf:"scratch"`
 	Sets            *ebpf.MapSpec `ebpf:"sets"`
 	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	StagesTcx       *ebpf.MapSpec `ebpf:"stages_tcx"`
+	StagesXdp       *ebpf.MapSpec `ebpf:"stages_xdp"`
 	Traffic         *ebpf.MapSpec `ebpf:"traffic"`
 	Vpcs            *ebpf.MapSpec `ebpf:"vpcs"`
 }
@@ -122,6 +139,7 @@ type TCXMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCXVariableSpecs struct {
+	Ends *ebpf.VariableSpec `ebpf:"ends"`
 }
 
 // TCXObjects contains all objects after they have been loaded into the kernel.
@@ -147,6 +165,7 @@ type TCXMaps struct {
 	Addresses       *ebpf.Map `ebpf:"addresses"`
 	Agents          *ebpf.Map `ebpf:"agents"`
 	Allowed         *ebpf.Map `ebpf:"allowed"`
+	Chains          *ebpf.Map `ebpf:"chains"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	Directs         *ebpf.Map `ebpf:"directs"`
 	Droplets        *ebpf.Map `ebpf:"droplets"`
@@ -154,6 +173,8 @@ type TCXMaps struct {
 	Epochs          *ebpf.Map `ebpf:"epochs"`
 	EventLimits     *ebpf.Map `ebpf:"event_limits"`
 	Events          *ebpf.Map `ebpf:"events"`
+	FunctionPacket  *ebpf.Map `ebpf:"function_packet"`
+	KnownChains     *ebpf.Map `ebpf:"known_chains"`
 	KnownHosts      *ebpf.Map `ebpf:"known_hosts"`
 	KnownInterfaces *ebpf.Map `ebpf:"known_interfaces"`
 	KnownSources    *ebpf.Map `ebpf:"known_sources"`
@@ -161,10 +182,13 @@ type TCXMaps struct {
 	Paths           *ebpf.Map `ebpf:"paths"`
 	Peers           *ebpf.Map `ebpf:"peers"`
 	Programs        *ebpf.Map `ebpf:"programs"`
+	Reasons         *ebpf.Map `ebpf:"reasons"`
 	Restore         *ebpf.Map `ebpf:"restore"`
 	Scratch         *ebpf.Map `ebpf:"scratch"`
 	Sets            *ebpf.Map `ebpf:"sets"`
 	Settings        *ebpf.Map `ebpf:"settings"`
+	StagesTcx       *ebpf.Map `ebpf:"stages_tcx"`
+	StagesXdp       *ebpf.Map `ebpf:"stages_xdp"`
 	Traffic         *ebpf.Map `ebpf:"traffic"`
 	Vpcs            *ebpf.Map `ebpf:"vpcs"`
 }
@@ -174,6 +198,7 @@ func (m *TCXMaps) Close() error {
 		m.Addresses,
 		m.Agents,
 		m.Allowed,
+		m.Chains,
 		m.Counters,
 		m.Directs,
 		m.Droplets,
@@ -181,6 +206,8 @@ func (m *TCXMaps) Close() error {
 		m.Epochs,
 		m.EventLimits,
 		m.Events,
+		m.FunctionPacket,
+		m.KnownChains,
 		m.KnownHosts,
 		m.KnownInterfaces,
 		m.KnownSources,
@@ -188,10 +215,13 @@ func (m *TCXMaps) Close() error {
 		m.Paths,
 		m.Peers,
 		m.Programs,
+		m.Reasons,
 		m.Restore,
 		m.Scratch,
 		m.Sets,
 		m.Settings,
+		m.StagesTcx,
+		m.StagesXdp,
 		m.Traffic,
 		m.Vpcs,
 	)
@@ -201,20 +231,25 @@ func (m *TCXMaps) Close() error {
 //
 // It can be passed to LoadTCXObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCXVariables struct {
+	Ends *ebpf.Variable `ebpf:"ends"`
 }
 
 // TCXPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to LoadTCXObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCXPrograms struct {
-	Agent   *ebpf.Program `ebpf:"agent"`
-	Transit *ebpf.Program `ebpf:"transit"`
+	Agent         *ebpf.Program `ebpf:"agent"`
+	AgentResume   *ebpf.Program `ebpf:"agent_resume"`
+	Transit       *ebpf.Program `ebpf:"transit"`
+	TransitResume *ebpf.Program `ebpf:"transit_resume"`
 }
 
 func (p *TCXPrograms) Close() error {
 	return _TCXClose(
 		p.Agent,
+		p.AgentResume,
 		p.Transit,
+		p.TransitResume,
 	)
 }
 

@@ -49,3 +49,30 @@ int agent(struct xdp_md *ctx)
 	r = agent_any(ctx, p, &act);
 	return finish(ctx, p, r, HOOK_AGENT_XDP, act);
 }
+
+/* Where functions come back to what they were called from. Reached by their tail calls alone. */
+SEC("xdp.frags")
+int transit_resume(struct xdp_md *ctx)
+{
+	struct packet *p = same_packet();
+	int act = CTX_DROP;
+	enum reason r;
+
+	if (!p)
+		return CTX_DROP;
+	r = transit_again(ctx, p, &act);
+	return p->stage == STAGE_DROP ? CTX_DROP : finish(ctx, p, r, HOOK_TRANSIT_XDP, act);
+}
+
+SEC("xdp.frags")
+int agent_resume(struct xdp_md *ctx)
+{
+	struct packet *p = same_packet();
+	int act = CTX_DROP;
+	enum reason r;
+
+	if (!p)
+		return CTX_DROP;
+	r = agent_again(ctx, p, &act);
+	return finish(ctx, p, r, HOOK_AGENT_XDP, act);
+}

@@ -19,6 +19,7 @@ const (
 	XDPMapAddresses       = "addresses"
 	XDPMapAgents          = "agents"
 	XDPMapAllowed         = "allowed"
+	XDPMapChains          = "chains"
 	XDPMapCounters        = "counters"
 	XDPMapDirects         = "directs"
 	XDPMapDroplets        = "droplets"
@@ -26,6 +27,8 @@ const (
 	XDPMapEpochs          = "epochs"
 	XDPMapEventLimits     = "event_limits"
 	XDPMapEvents          = "events"
+	XDPMapFunctionPacket  = "function_packet"
+	XDPMapKnownChains     = "known_chains"
 	XDPMapKnownHosts      = "known_hosts"
 	XDPMapKnownInterfaces = "known_interfaces"
 	XDPMapKnownSources    = "known_sources"
@@ -33,14 +36,20 @@ const (
 	XDPMapPaths           = "paths"
 	XDPMapPeers           = "peers"
 	XDPMapPrograms        = "programs"
+	XDPMapReasons         = "reasons"
 	XDPMapRestore         = "restore"
 	XDPMapScratch         = "scratch"
 	XDPMapSets            = "sets"
 	XDPMapSettings        = "settings"
+	XDPMapStagesTcx       = "stages_tcx"
+	XDPMapStagesXdp       = "stages_xdp"
 	XDPMapTraffic         = "traffic"
 	XDPMapVpcs            = "vpcs"
 	XDPProgAgent          = "agent"
+	XDPProgAgentResume    = "agent_resume"
 	XDPProgTransit        = "transit"
+	XDPProgTransitResume  = "transit_resume"
+	XDPVarEnds            = "ends"
 	XDPVarFrags           = "frags"
 	XDPVarRedirectsFrags  = "redirects_frags"
 )
@@ -87,8 +96,10 @@ type XDPSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPProgramSpecs struct {
-	Agent   *ebpf.ProgramSpec `ebpf:"agent"`
-	Transit *ebpf.ProgramSpec `ebpf:"transit"`
+	Agent         *ebpf.ProgramSpec `ebpf:"agent"`
+	AgentResume   *ebpf.ProgramSpec `ebpf:"agent_resume"`
+	Transit       *ebpf.ProgramSpec `ebpf:"transit"`
+	TransitResume *ebpf.ProgramSpec `ebpf:"transit_resume"`
 }
 
 // XDPMapSpecs contains maps before they are loaded into the kernel.
@@ -98,6 +109,7 @@ type XDPMapSpecs struct {
 	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
 	Agents          *ebpf.MapSpec `ebpf:"agents"`
 	Allowed         *ebpf.MapSpec `ebpf:"allowed"`
+	Chains          *ebpf.MapSpec `ebpf:"chains"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
 	Directs         *ebpf.MapSpec `ebpf:"directs"`
 	Droplets        *ebpf.MapSpec `ebpf:"droplets"`
@@ -105,6 +117,8 @@ type XDPMapSpecs struct {
 	Epochs          *ebpf.MapSpec `ebpf:"epochs"`
 	EventLimits     *ebpf.MapSpec `ebpf:"event_limits"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
+	FunctionPacket  *ebpf.MapSpec `ebpf:"function_packet"`
+	KnownChains     *ebpf.MapSpec `ebpf:"known_chains"`
 	KnownHosts      *ebpf.MapSpec `ebpf:"known_hosts"`
 	KnownInterfaces *ebpf.MapSpec `ebpf:"known_interfaces"`
 	KnownSources    *ebpf.MapSpec `ebpf:"known_sources"`
@@ -112,10 +126,13 @@ type XDPMapSpecs struct {
 	Paths           *ebpf.MapSpec `ebpf:"paths"`
 	Peers           *ebpf.MapSpec `ebpf:"peers"`
 	Programs        *ebpf.MapSpec `ebpf:"programs"`
+	Reasons         *ebpf.MapSpec `ebpf:"reasons"`
 	Restore         *ebpf.MapSpec `ebpf:"restore"`
 	Scratch         *ebpf.MapSpec `ebpf:"scratch"`
 	Sets            *ebpf.MapSpec `ebpf:"sets"`
 	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	StagesTcx       *ebpf.MapSpec `ebpf:"stages_tcx"`
+	StagesXdp       *ebpf.MapSpec `ebpf:"stages_xdp"`
 	Traffic         *ebpf.MapSpec `ebpf:"traffic"`
 	Vpcs            *ebpf.MapSpec `ebpf:"vpcs"`
 }
@@ -124,6 +141,7 @@ type XDPMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPVariableSpecs struct {
+	Ends           *ebpf.VariableSpec `ebpf:"ends"`
 	Frags          *ebpf.VariableSpec `ebpf:"frags"`
 	RedirectsFrags *ebpf.VariableSpec `ebpf:"redirects_frags"`
 }
@@ -151,6 +169,7 @@ type XDPMaps struct {
 	Addresses       *ebpf.Map `ebpf:"addresses"`
 	Agents          *ebpf.Map `ebpf:"agents"`
 	Allowed         *ebpf.Map `ebpf:"allowed"`
+	Chains          *ebpf.Map `ebpf:"chains"`
 	Counters        *ebpf.Map `ebpf:"counters"`
 	Directs         *ebpf.Map `ebpf:"directs"`
 	Droplets        *ebpf.Map `ebpf:"droplets"`
@@ -158,6 +177,8 @@ type XDPMaps struct {
 	Epochs          *ebpf.Map `ebpf:"epochs"`
 	EventLimits     *ebpf.Map `ebpf:"event_limits"`
 	Events          *ebpf.Map `ebpf:"events"`
+	FunctionPacket  *ebpf.Map `ebpf:"function_packet"`
+	KnownChains     *ebpf.Map `ebpf:"known_chains"`
 	KnownHosts      *ebpf.Map `ebpf:"known_hosts"`
 	KnownInterfaces *ebpf.Map `ebpf:"known_interfaces"`
 	KnownSources    *ebpf.Map `ebpf:"known_sources"`
@@ -165,10 +186,13 @@ type XDPMaps struct {
 	Paths           *ebpf.Map `ebpf:"paths"`
 	Peers           *ebpf.Map `ebpf:"peers"`
 	Programs        *ebpf.Map `ebpf:"programs"`
+	Reasons         *ebpf.Map `ebpf:"reasons"`
 	Restore         *ebpf.Map `ebpf:"restore"`
 	Scratch         *ebpf.Map `ebpf:"scratch"`
 	Sets            *ebpf.Map `ebpf:"sets"`
 	Settings        *ebpf.Map `ebpf:"settings"`
+	StagesTcx       *ebpf.Map `ebpf:"stages_tcx"`
+	StagesXdp       *ebpf.Map `ebpf:"stages_xdp"`
 	Traffic         *ebpf.Map `ebpf:"traffic"`
 	Vpcs            *ebpf.Map `ebpf:"vpcs"`
 }
@@ -178,6 +202,7 @@ func (m *XDPMaps) Close() error {
 		m.Addresses,
 		m.Agents,
 		m.Allowed,
+		m.Chains,
 		m.Counters,
 		m.Directs,
 		m.Droplets,
@@ -185,6 +210,8 @@ func (m *XDPMaps) Close() error {
 		m.Epochs,
 		m.EventLimits,
 		m.Events,
+		m.FunctionPacket,
+		m.KnownChains,
 		m.KnownHosts,
 		m.KnownInterfaces,
 		m.KnownSources,
@@ -192,10 +219,13 @@ func (m *XDPMaps) Close() error {
 		m.Paths,
 		m.Peers,
 		m.Programs,
+		m.Reasons,
 		m.Restore,
 		m.Scratch,
 		m.Sets,
 		m.Settings,
+		m.StagesTcx,
+		m.StagesXdp,
 		m.Traffic,
 		m.Vpcs,
 	)
@@ -205,6 +235,7 @@ func (m *XDPMaps) Close() error {
 //
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPVariables struct {
+	Ends           *ebpf.Variable `ebpf:"ends"`
 	Frags          *ebpf.Variable `ebpf:"frags"`
 	RedirectsFrags *ebpf.Variable `ebpf:"redirects_frags"`
 }
@@ -213,14 +244,18 @@ type XDPVariables struct {
 //
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPPrograms struct {
-	Agent   *ebpf.Program `ebpf:"agent"`
-	Transit *ebpf.Program `ebpf:"transit"`
+	Agent         *ebpf.Program `ebpf:"agent"`
+	AgentResume   *ebpf.Program `ebpf:"agent_resume"`
+	Transit       *ebpf.Program `ebpf:"transit"`
+	TransitResume *ebpf.Program `ebpf:"transit_resume"`
 }
 
 func (p *XDPPrograms) Close() error {
 	return _XDPClose(
 		p.Agent,
+		p.AgentResume,
 		p.Transit,
+		p.TransitResume,
 	)
 }
 

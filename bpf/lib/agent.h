@@ -6,6 +6,7 @@
 #include "icmp.h"
 #include "inner.h"
 #include "learn.h"
+#include "stage.h"
 #include "transit.h"
 
 /* Slot 0: transit. Each load has its own array, filled before the agent is attached. */
@@ -148,7 +149,7 @@ agent_route(ctx_t *ctx, struct packet *p, const struct settings *s, const struct
 			d = find_direct(s, &key);
 	}
 	if (ep) {
-		if (ep->kind != ENDPOINT_SIMPLE)
+		if (ep->kind != ENDPOINT_SIMPLE && !(ep->kind == ENDPOINT_FUNCTION && !ep->ifindex))
 			return DROP_KIND;
 		if (ep->ifindex) {
 			bpf_tail_call(ctx, &programs, 0);
@@ -182,6 +183,7 @@ static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *
 		return DROP_NO_AGENT;
 	a = &k->agent;
 	p->vni = a->vni;
+	p->from = ifindex;
 	r = in_one_piece(ctx, p, INNER_LINEAR, act);
 	if (r)
 		return r;
@@ -211,7 +213,22 @@ static __always_inline enum reason agent_any(ctx_t *ctx, struct packet *p, int *
 	}
 	count_accepted(a, p->length);
 	p->hash = flow_hash(ctx, p);
-	return agent_route(ctx, p, s, a, act);
+	r = run_stage(ctx, s, STAGE_SEND);
+	return r ? r : agent_route(ctx, p, s, a, act);
+}
+
+/* The functions of a stage are through with a packet. Nobody else calls this. */
+static __always_inline enum reason agent_again(ctx_t *ctx, struct packet *p, int *act)
+{
+	__u32 zero = 0;
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	enum reason r = end_stage(ctx, p, act);
+	const struct agent *a;
+
+	if (r || !s)
+		return r ? r : DROP_FUNCTION;
+	a = find_agent(p, p->from);
+	return a && p->stage == STAGE_SEND ? agent_route(ctx, p, s, a, act) : DROP_NO_AGENT;
 }
 
 #endif

@@ -61,8 +61,8 @@ static __always_inline void count_delivered(const struct agent *a, __u32 length)
 }
 
 static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
-					     const struct agent *a, __u32 ifindex, __be16 proto,
-					     bool tagged, __u32 length, int *act)
+					     const struct agent *a, __be16 proto, bool tagged,
+					     __u32 length, int *act)
 {
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 
@@ -70,7 +70,7 @@ static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
 		return DROP_MODIFY;
 	fill_ethernet(eth, a->mac, virtual_mac, proto);
 	count_delivered(a, ctx_len_known(ctx, length));
-	*act = ctx_deliver(ctx, a, ifindex, p->v6, tagged);
+	*act = ctx_deliver(ctx, a, p->to, p->v6, tagged);
 	return REASON_NONE;
 }
 
@@ -127,7 +127,7 @@ __noinline int tell_too_big(ctx_t *ctx, __u32 mtu, __u32 ifindex, int *act)
 
 /* A packet that came back is of an endpoint here: its host is not to be told. */
 static __always_inline enum reason refuse_size(ctx_t *ctx, const struct packet *p,
-					       const struct agent *a, __u32 ifindex, int *act)
+					       const struct agent *a, int *act)
 {
 	enum reason r;
 
@@ -139,46 +139,61 @@ static __always_inline enum reason refuse_size(ctx_t *ctx, const struct packet *
 	r = find_way(ctx);
 	if (r)
 		return r;
-	return tell_too_big(ctx, a->mtu, ifindex, act);
+	return tell_too_big(ctx, a->mtu, p->to, act);
+}
+
+/* A tunnel packet to a function: as it came, but for the MACs. */
+static __always_inline enum reason deliver_whole(ctx_t *ctx, const struct packet *p,
+						 const struct agent *a, int *act)
+{
+	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
+
+	if (!eth)
+		return DROP_MODIFY;
+	if (p->outer_end - ETH_HLEN > a->mtu)
+		return DROP_TOO_BIG;
+	fill_ethernet(eth, a->mac, virtual_mac, eth->h_proto);
+	count_delivered(a, p->length);
+	*act = ctx_deliver(ctx, a, p->to, p->outer_v6, false);
+	return REASON_DELIVER;
 }
 
 /* What came through a tunnel. */
-static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p, __u32 ifindex,
-						  int *act)
+static __always_inline enum reason deliver_tunnel(ctx_t *ctx, struct packet *p, int *act)
 {
-	const struct agent *a = find_agent(p, ifindex);
+	const struct agent *a = find_agent(p, p->to);
 	enum reason r;
 
 	if (!a)
 		return DROP_TENANT;
+	if (p->whole)
+		return deliver_whole(ctx, p, a, act);
 	if (inner_size(ctx, p) > a->mtu)
-		return refuse_size(ctx, p, a, ifindex, act);
+		return refuse_size(ctx, p, a, act);
 	r = decap_ecn(ctx, p);
 	if (r)
 		return r;
 	if (ctx_decap(ctx, p->outer, p->v6))
 		return DROP_MODIFY;
-	r = hand_over(ctx, p, a, ifindex, p->tagged ? p->tag_proto : p->ethertype, p->tagged,
+	r = hand_over(ctx, p, a, p->tagged ? p->tag_proto : p->ethertype, p->tagged,
 		      p->length - p->outer - ETH_HLEN, act);
 	return r ? r : REASON_DELIVER;
 }
 
 /* What an endpoint on this host sent. */
-static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet *p, __u32 ifindex,
-						 int *act)
+static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet *p, int *act)
 {
-	const struct agent *a = find_agent(p, ifindex);
+	const struct agent *a = find_agent(p, p->to);
 	bool in_bytes = p->tagged && !p->tag_outside;
 	enum reason r;
 
 	if (!a)
 		return DROP_TENANT;
-	if (ifindex == ctx_ifindex(ctx))
+	if (p->to == p->from)
 		return DROP_LOOP; /* a router's route to itself */
 	if (inner_size(ctx, p) > a->mtu)
 		return answer_too_big(ctx, p, a->mtu, act);
-	r = hand_over(ctx, p, a, ifindex, in_bytes ? p->tag_proto : p->ethertype, in_bytes,
-		      p->length, act);
+	r = hand_over(ctx, p, a, in_bytes ? p->tag_proto : p->ethertype, in_bytes, p->length, act);
 	return r ? r : REASON_DELIVER_LOCAL;
 }
 

@@ -15,6 +15,7 @@
 #define KNOWN_INTERFACES 512
 #define KNOWN_HOSTS_BITS 8
 #define KNOWN_SOURCES_BITS 9
+#define KNOWN_CHAINS_BITS 8
 
 struct known_interface {
 	struct stamp stamp;
@@ -45,6 +46,12 @@ struct known_source {
 	struct address host;
 };
 
+struct known_chains {
+	struct stamp stamp;
+	struct chains row;
+	__u32 pad;
+};
+
 /* Each is in the one place that its number says, or in none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -66,6 +73,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct known_source);
 } known_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1 << KNOWN_CHAINS_BITS);
+	__type(key, __u32);
+	__type(value, struct known_chains);
+} known_chains SEC(".maps");
 
 static __always_inline bool is_fresh(const struct packet *p, const struct stamp *s)
 {
@@ -143,6 +157,29 @@ static __always_inline void take_place(struct known_host *k, const struct addres
 	k->host = *host;
 	k->peer.epoch = 0;
 	k->way.epoch = 0;
+}
+
+/* The chains of the host, a VPC or an endpoint. NULL: never. */
+static __always_inline struct known_chains *find_chains(const struct packet *p, __u32 vni,
+							__u32 ifindex)
+{
+	__u32 place = ((vni << 12 ^ ifindex) * 0x9e3779b1) >> (32 - KNOWN_CHAINS_BITS);
+	struct known_chains *k = bpf_map_lookup_elem(&known_chains, &place);
+	struct chain_key key = { .vni = vni, .ifindex = ifindex };
+	const struct chains *row;
+
+	if (!k || (k->row.vni == vni && k->row.ifindex == ifindex && is_fresh(p, &k->stamp)))
+		return k;
+	row = bpf_map_lookup_elem(&chains, &key);
+	if (row)
+		k->row = *row;
+	if (!row || k->row.vni != vni || k->row.ifindex != ifindex) {
+		__builtin_memset(&k->row, 0, sizeof(k->row));
+		k->row.vni = vni;
+		k->row.ifindex = ifindex;
+	}
+	k->stamp = p->now;
+	return k;
 }
 
 /* Where the source of a tunnel packet has its place. What is there may be another's. NULL: never. */

@@ -150,7 +150,7 @@ next_hop(ctx_t *ctx, struct packet *p, const struct address *host, const struct 
  */
 struct handoff {
 	__u32 magic;
-	__u32 ifindex;
+	__u32 ifindex; /* to send it out of; 0: to the host's stack, as a function said */
 };
 
 #define HANDOFF_MAGIC 0x6d697a61
@@ -169,26 +169,39 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 	return why;
 }
 
+static __always_inline enum reason hand_off(ctx_t *ctx, __u32 ifindex, int *act)
+{
+	struct handoff *meta;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
+		return DROP_NO_NEIGHBOUR;
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) > ctx_data(ctx))
+		return DROP_NO_NEIGHBOUR;
+	meta->magic = HANDOFF_MAGIC;
+	meta->ifindex = ifindex;
+	/* To the stack's eyes it has to be a packet for this host. */
+	*act = XDP_PASS;
+	return REASON_NONE;
+}
+
+/* To the host's stack, and past the functions of tcx: they have had it. */
+static __always_inline enum reason pass_on(ctx_t *ctx, int *act)
+{
+	enum reason r = hand_off(ctx, 0, act);
+
+	return r ? r : REASON_PASS;
+}
+
 static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, const struct hop *h,
 					    int *act)
 {
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
-	struct handoff *meta;
 
 	if (!eth)
 		return DROP_MODIFY;
-	if (p->refresh) {
-		if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
-			return DROP_NO_NEIGHBOUR;
-		meta = (void *)(long)ctx->data_meta;
-		if ((void *)(meta + 1) > ctx_data(ctx))
-			return DROP_NO_NEIGHBOUR;
-		meta->magic = HANDOFF_MAGIC;
-		meta->ifindex = h->ifindex;
-		/* To the stack's eyes it has to be a packet for this host. */
-		*act = XDP_PASS;
-		return REASON_NONE;
-	}
+	if (p->refresh)
+		return hand_off(ctx, h->ifindex, act);
 	__builtin_memcpy(eth->h_dest, h->dmac, 6);
 	__builtin_memcpy(eth->h_source, h->smac, 6);
 	*act = h->tx && h->ifindex == ctx_ifindex(ctx) ? XDP_TX : bpf_redirect(h->ifindex, 0);
@@ -201,6 +214,11 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 {
 	*act = CTX_PASS;
 	return why;
+}
+
+static __always_inline enum reason pass_on(ctx_t *ctx, int *act)
+{
+	return pass(ctx, REASON_PASS, act);
 }
 
 static __always_inline enum reason send_out(ctx_t *ctx, const struct packet *p, const struct hop *h,
@@ -222,15 +240,17 @@ static __always_inline bool behind_xdp(const struct packet *p, __u32 ifindex)
 		     (k->is_agent && (k->agent.flags & AGENT_XDP)));
 }
 
-/* A packet that XDP left to us: it is encapsulated, and lacks a neighbour. */
-static __always_inline bool take_handoff(ctx_t *ctx, const struct packet *p, int *act)
+/* A packet that XDP left to us: it is encapsulated, and lacks a neighbour. Or it is the host's. */
+static __always_inline bool take_handoff(ctx_t *ctx, const struct packet *p, int *act,
+					 enum reason *r)
 {
 	struct handoff *meta = (void *)(long)ctx->data_meta;
 
 	if ((void *)(meta + 1) > ctx_data(ctx) || meta->magic != HANDOFF_MAGIC ||
 	    !behind_xdp(p, ctx_ifindex(ctx)))
 		return false;
-	*act = bpf_redirect_neigh(meta->ifindex, NULL, 0, 0);
+	*r = meta->ifindex ? REASON_RESOLVE : REASON_PASS;
+	*act = meta->ifindex ? bpf_redirect_neigh(meta->ifindex, NULL, 0, 0) : CTX_PASS;
 	return true;
 }
 

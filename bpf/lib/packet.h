@@ -55,6 +55,15 @@ struct packet {
 	struct address destination;
 	__u32 hash; /* of the flow, where the outer source port is ours */
 
+	/* Where the packet is in the pipeline, for functions and for what comes behind them. */
+	enum stage stage;
+	enum reason why;       /* it is forwarded, or dropped */
+	__u32 from;            /* interface here that it was sent from; 0: none */
+	__u32 to;              /* and the one that it is delivered to; 0: none known */
+	__u32 staged;          /* its length before the functions */
+	__u8 whole;            /* its endpoint takes tunnel packets as they are */
+	struct chain chain[3]; /* of the host, the VPC, the endpoint; none where done */
+
 	/* The way to another host. */
 	struct address next; /* the host */
 	struct path path;
@@ -88,7 +97,7 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 
 	if (!p)
 		return NULL;
-	__builtin_memset(p, 0, offsetof(struct packet, path));
+	__builtin_memset(p, 0, offsetof(struct packet, next));
 	p->now.epoch = read_epoch(EPOCH_TABLES) + read_epoch(EPOCH_PATHS);
 	p->now.ticks = bpf_jiffies64();
 	p->length = ctx_len(ctx);
@@ -96,6 +105,14 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 	p->outer_end = p->length;
 	p->segment = ctx_segment(ctx);
 	return p;
+}
+
+/* The packet that this CPU has in hand. Its functions have not changed what is known of it. */
+static __always_inline struct packet *same_packet(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
 /* Direct access to `type` at `off`, or a failure. `off` is bounded for the verifier. */

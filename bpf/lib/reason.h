@@ -82,7 +82,16 @@ enum reason {
 	DROP_UNSUPPORTED,  /* this kernel cannot do that to this packet */
 	DROP_MODIFY,       /* the kernel refused to resize the packet */
 
-	REASON_MAX = 96,
+	/* Drops: functions. */
+	DROP_FUNCTION =
+		88, /* a function said so, and no reason of its own; or its successor is missing */
+	DROP_FUNCTION_LENGTH, /* a function changed the packet's length */
+	DROP_FUNCTION_PASS,   /* a function gave what an endpoint sent to the host's stack */
+	DROP_NO_FUNCTION,     /* the first function of a chain is not there for this hook */
+
+	REASON_FUNCTION_FIRST =
+		96, /* no reason: numbers from here on are given to those of functions */
+	REASON_MAX = 256,
 };
 
 #endif

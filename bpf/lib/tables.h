@@ -9,17 +9,12 @@
 #ifndef MIZAR_TABLES_H
 #define MIZAR_TABLES_H
 
+#define MIZAR_LIBRARY
+#include "../function.h"
 #include "reason.h"
 
 #define SET_MEMBERS 64
 #define SET_SLOTS 1021 /* a prime, some 16 slots a member when the set is full */
-
-struct address {
-	union {
-		__u8 bytes[16];
-		__be32 w[4];
-	};
-};
 
 /* What is set once when a data-plane is made, and read by every packet. */
 struct settings {
@@ -31,6 +26,8 @@ struct settings {
 	__u64 refresh_ns;    /* how often XDP lets the kernel see a packet to a next hop */
 	__u32 events_per_second; /* for each CPU; 0: none */
 	__u32 layout;            /* of the tables: TABLES_LAYOUT */
+	__u32 stages;            /* bit `stage`: somebody has functions there */
+	__u32 pad;
 	__u64 netns; /* cookie of the network namespace that the data-plane belongs to */
 	__u64 build; /* of the programs: another library replaces them */
 };
@@ -70,29 +67,7 @@ struct agent {
 	__u64 cookie;
 };
 
-/* endpoints: where each address of a VPC lives. */
-enum endpoint_kind {
-	ENDPOINT_SIMPLE = 1,
-	ENDPOINT_SCALED,   /* reserved */
-	ENDPOINT_PROXIED,  /* reserved */
-	ENDPOINT_FUNCTION, /* reserved */
-};
-
-struct endpoint_key {
-	__u32 vni;
-	struct address addr;
-};
-
-struct endpoint {
-	enum endpoint_kind kind;
-	__u8 mac[6]; /* zero: the virtual MAC is written (a remote endpoint behind an agent) */
-	__u16 flags;
-	__u32 ifindex; /* host-side interface; 0: it lives on `host` */
-	__u32 label;
-	__u32 set;           /* backends; 0: none */
-	struct address host; /* zero where local */
-	__u64 cookie;
-};
+/* endpoints: where each address of a VPC lives; ../function.h has the types. */
 
 /* networks: prefixes of a VPC. */
 enum network_kind {
@@ -204,6 +179,41 @@ struct path {
 	struct hop hop;
 	__u32 mtu; /* learned; 0: none */
 	__u32 pad;
+};
+
+/* Functions in the slots of `stages_xdp` and `stages_tcx` from `first` on. */
+struct chain {
+	__u16 first;
+	__u16 count; /* 0: none */
+};
+
+/* chains: those of the host (0, 0), of a VPC (vni, 0) or of an endpoint here. */
+struct chain_key {
+	__u32 vni;
+	__u32 ifindex;
+};
+
+struct chains {
+	struct chain stage[STAGES];
+	__u32 vni; /* the key's again: the row may be another's by the time it is read */
+	__u32 ifindex;
+};
+
+/*
+ * The first slots of `stages_xdp` and `stages_tcx`: where chains come back to transit, and in the slot after it
+ * to the agent. Programs that take the place of others have the other two, so that what was under way goes
+ * back to where it came from.
+ */
+enum slot {
+	SLOT_NONE = 0,
+	SLOT_ENDS = 1,
+	SLOT_OTHER_ENDS = 3,
+	SLOT_FIRST = 5, /* of those for functions */
+};
+
+/* reasons: names of the reasons to drop that functions brought, from REASON_FUNCTION_FIRST on. */
+struct reason_name {
+	__u8 name[64];
 };
 
 /*
@@ -373,6 +383,38 @@ struct {
 	__type(key, struct address);
 	__type(value, struct path);
 } paths SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct chain_key);
+	__type(value, struct chains);
+} chains SEC(".maps");
+
+/* A prog array takes the type of its first program for good: there is one for each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, enum slot);
+	__type(value, __u32);
+} stages_xdp SEC(".maps"), stages_tcx SEC(".maps");
+
+/* One packet at a time on a CPU: what its functions are told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mizar_packet);
+} function_packet SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, REASON_MAX - REASON_FUNCTION_FIRST);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct reason_name);
+} reasons SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -5,6 +5,7 @@
 
 #include "deliver.h"
 #include "learn.h"
+#include "stage.h"
 #include "verdict.h"
 
 #define OUTER_LINEAR (ETH_HLEN + 60 + 8 + 8)
@@ -104,20 +105,33 @@ static __always_inline enum reason send_on(ctx_t *ctx, struct packet *p, const s
 	return r;
 }
 
-/* Steps 4 to 6: to a host that knows more, or the most. */
+/* Steps 4 to 6: to a host that knows more, or the most: p->next. */
 static __always_inline enum reason forward(ctx_t *ctx, struct packet *p, const struct settings *s,
-					   const struct address *host, enum reason why, int *act)
+					   int *act)
 {
 	struct relabel label = {};
 	enum reason r;
 
 	if (!p->hops)
 		return DROP_HOPS;
-	if (address_equal(host, &p->outer_source))
+	if (address_equal(&p->next, &p->outer_source))
 		return DROP_LOOP;
 	label.hops = p->hops - 1;
-	r = send_on(ctx, p, s, host, NULL, &label, act);
-	return r ? r : why;
+	r = send_on(ctx, p, s, &p->next, NULL, &label, act);
+	return r ? r : p->why;
+}
+
+/* Step 3: to an endpoint here. */
+static __always_inline enum reason deliver_here(ctx_t *ctx, struct packet *p,
+						const struct settings *s, const struct endpoint *ep,
+						int *act)
+{
+	enum reason r;
+
+	p->to = ep->ifindex;
+	p->whole = ep->kind == ENDPOINT_FUNCTION;
+	r = run_stage(ctx, s, STAGE_DELIVER);
+	return r ? r : deliver_tunnel(ctx, p, act);
 }
 
 /* Straight to us, but not here: back once, so that the sender forgets. */
@@ -159,7 +173,7 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	if (!sent)
 		return DROP_RETURN; /* a host could forge any of ours as the sender */
 	if (ep && ep->ifindex)
-		return deliver_tunnel(ctx, p, ep->ifindex, act); /* it moved to this host */
+		return deliver_here(ctx, p, s, ep, act); /* it moved to this host */
 	if (ep && !address_equal(&ep->host, &p->sender)) {
 		host = ep->host;
 	} else {
@@ -260,17 +274,16 @@ static __always_inline enum reason transit_route(ctx_t *ctx, struct packet *p,
 	struct endpoint_key key = { .vni = p->vni, .addr = p->destination };
 	const struct network *net;
 	const struct endpoint *ep;
-	struct address host;
 	enum reason r;
 
 	if (p->critical)
 		return came_back(ctx, p, s, act);
 	ep = find_endpoint(&key, &net);
-	if (ep && ep->kind != ENDPOINT_SIMPLE)
+	if (ep && ep->kind != ENDPOINT_SIMPLE && ep->kind != ENDPOINT_FUNCTION)
 		return DROP_KIND;
 	if (ep && ep->ifindex) {
 		r = check_and_learn(p);
-		return r ? r : deliver_tunnel(ctx, p, ep->ifindex, act);
+		return r ? r : deliver_here(ctx, p, s, ep, act);
 	}
 	if (net && net->kind == NETWORK_BLACKHOLE)
 		return DROP_BLACKHOLE;
@@ -278,10 +291,14 @@ static __always_inline enum reason transit_route(ctx_t *ctx, struct packet *p,
 		return send_back(ctx, p, s, act);
 	r = REASON_BOUNCE;
 	if (ep)
-		host = ep->host;
+		p->next = ep->host;
 	else
-		r = relay(p->vni, net, flow_hash(ctx, p), &host);
-	return r >= REASON_DROP_FIRST ? r : forward(ctx, p, s, &host, r, act);
+		r = relay(p->vni, net, flow_hash(ctx, p), &p->next);
+	if (r >= REASON_DROP_FIRST)
+		return r;
+	p->why = r;
+	r = run_stage(ctx, s, STAGE_FORWARD);
+	return r ? r : forward(ctx, p, s, act);
 }
 
 static __always_inline enum reason transit_droplet(ctx_t *ctx, struct packet *p,
@@ -316,12 +333,16 @@ static __always_inline enum reason transit_droplet(ctx_t *ctx, struct packet *p,
 	if (type)
 		return transit_nd(ctx, p, s, type, act);
 	r = check_addresses(p);
+	if (r)
+		return r;
+	r = run_stage(ctx, s, STAGE_PARSE);
 	return r ? r : transit_route(ctx, p, s, act);
 }
 
 /* By tail call from an agent, which has checked the sender: both ends are here. */
 static __always_inline enum reason transit_local(ctx_t *ctx, struct packet *p,
-						 const struct agent *from, int *act)
+						 const struct settings *s, const struct agent *from,
+						 int *act)
 {
 	struct endpoint_key key = { .vni = from->vni };
 	const struct network *net;
@@ -336,7 +357,10 @@ static __always_inline enum reason transit_local(ctx_t *ctx, struct packet *p,
 	ep = find_endpoint(&key, &net);
 	if (!ep || !ep->ifindex)
 		return DROP_NO_ENDPOINT;
-	return deliver_local(ctx, p, ep->ifindex, act);
+	p->from = ctx_ifindex(ctx);
+	p->to = ep->ifindex;
+	r = run_stage(ctx, s, STAGE_DELIVER);
+	return r ? r : deliver_local(ctx, p, act);
 }
 
 static __always_inline enum reason transit_any(ctx_t *ctx, struct packet *p, int *act)
@@ -351,8 +375,29 @@ static __always_inline enum reason transit_any(ctx_t *ctx, struct packet *p, int
 	if (k->is_droplet)
 		return transit_droplet(ctx, p, s, &k->droplet, act);
 	if (k->is_agent)
-		return transit_local(ctx, p, &k->agent, act);
+		return transit_local(ctx, p, s, &k->agent, act);
 	return REASON_PASS; /* a droplet whose row is not there yet, or gone */
+}
+
+/* The functions of a stage are through with a packet. Nobody else calls this. */
+static __always_inline enum reason transit_again(ctx_t *ctx, struct packet *p, int *act)
+{
+	__u32 zero = 0;
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	enum reason r = end_stage(ctx, p, act);
+
+	if (r || !s)
+		return r ? r : DROP_FUNCTION;
+	switch (p->stage) {
+	case STAGE_PARSE:
+		return transit_route(ctx, p, s, act);
+	case STAGE_DELIVER:
+		return p->geneve ? deliver_tunnel(ctx, p, act) : deliver_local(ctx, p, act);
+	case STAGE_FORWARD:
+		return forward(ctx, p, s, act);
+	default:
+		return DROP_FUNCTION;
+	}
 }
 
 #endif

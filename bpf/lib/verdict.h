@@ -3,7 +3,7 @@
 #ifndef MIZAR_VERDICT_H
 #define MIZAR_VERDICT_H
 
-#include "packet.h"
+#include "stage.h"
 
 static __always_inline bool may_report(const struct settings *s)
 {
@@ -63,7 +63,7 @@ static __always_inline void report(ctx_t *ctx, const struct packet *p, enum reas
 	bpf_ringbuf_submit(e, 0);
 }
 
-static __always_inline int finish(ctx_t *ctx, const struct packet *p, enum reason r, enum hook hook,
+static __always_inline int finish(ctx_t *ctx, struct packet *p, enum reason r, enum hook hook,
 				  int act)
 {
 	__u32 key = r, zero = 0;
@@ -77,8 +77,12 @@ static __always_inline int finish(ctx_t *ctx, const struct packet *p, enum reaso
 	if (r < REASON_DROP_FIRST)
 		return act;
 	s = bpf_map_lookup_elem(&settings, &zero);
-	if (s && may_report(s))
+	if (!s)
+		return CTX_DROP;
+	if (may_report(s))
 		report(ctx, p, r, hook);
+	p->why = r;
+	run_stage(ctx, s, STAGE_DROP);
 	return CTX_DROP;
 }
 
