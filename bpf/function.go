@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
 )
-
-// Stage is where in the pipeline functions run: function.h says what of a packet is known there.
-type Stage = TableStage
 
 // FunctionABI is the version of function.h that functions have to be compiled with.
 const FunctionABI = 1
@@ -125,6 +124,69 @@ func checkFunction(spec *ebpf.CollectionSpec) error {
 		}
 	}
 	return nil
+}
+
+// mapPrefix is of the pins of maps, so that none takes a program's name.
+const mapPrefix = "map_"
+
+// Pin puts the programs and maps into dir, which must be on bpffs and empty. Maps that the compiler made, with a dot
+// in their name, are left out. On failure some may be there.
+func (f *Function) Pin(dir string) error {
+	if err := f.TCX.Pin(filepath.Join(dir, functionTCX)); err != nil {
+		return fmt.Errorf("pin function %s: %w", f.Name, err)
+	}
+	if f.XDP != nil {
+		if err := f.XDP.Pin(filepath.Join(dir, functionXDP)); err != nil {
+			return fmt.Errorf("pin function %s: %w", f.Name, err)
+		}
+	}
+	for name, m := range f.Maps {
+		if strings.Contains(name, ".") {
+			continue
+		}
+		if err := m.Pin(filepath.Join(dir, mapPrefix+name)); err != nil {
+			return fmt.Errorf("pin map %s of function %s: %w", name, f.Name, err)
+		}
+	}
+	return nil
+}
+
+// LoadPinnedFunction opens what [Function.Pin] left in dir. Without a function there: [fs.ErrNotExist].
+func LoadPinnedFunction(name, dir string) (_ *Function, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open function %s: %w", name, err)
+	}
+	f := &Function{Name: name, Maps: make(map[string]*ebpf.Map)}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		switch m, isMap := strings.CutPrefix(e.Name(), mapPrefix); {
+		case isMap:
+			if f.Maps[m], err = ebpf.LoadPinnedMap(path, nil); err != nil {
+				return nil, pinned("map "+path, err)
+			}
+		case e.Name() == functionXDP:
+			if f.XDP, err = ebpf.LoadPinnedProgram(path, nil); err != nil {
+				return nil, pinned("program "+path, err)
+			}
+		case e.Name() == functionTCX:
+			if f.TCX, err = ebpf.LoadPinnedProgram(path, nil); err != nil {
+				return nil, pinned("program "+path, err)
+			}
+		}
+	}
+	switch {
+	case f.TCX == nil:
+		return nil, fmt.Errorf("open function %s: %w: it has no program for tcx", name, ErrABI)
+	case f.TCX.Type() != ebpf.SchedCLS || f.XDP != nil && f.XDP.Type() != ebpf.XDP:
+		return nil, fmt.Errorf("open function %s: %w: its programs are of other types", name, ErrABI)
+	}
+	return f, nil
 }
 
 // Close lets go of the descriptors. In a chain, or pinned, the function lives on.

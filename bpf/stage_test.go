@@ -9,49 +9,30 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
-)
 
-// A verdict as function.h has them.
-const (
-	next = iota
-	dropIt
-	deliverIt
-	passIt
+	"github.com/mizar-go/mizar/internal/probe"
 )
 
 const probeReason = TableReasonREASON_FUNCTION_FIRST + 7
 
-// probe is a function that tells what it was told.
-type probe struct {
+// A probed is a probe that is loaded.
+type probed struct {
 	*Function
 	r *rig
 }
 
-// probe loads one that says a verdict, with others of its variables.
-func (r *rig) probe(says uint32, set map[string]uint32) *probe {
+func (r *rig) probe(says uint32, set map[string]uint32) *probed {
 	r.t.Helper()
-	spec, err := loadProbe()
-	require.NoError(r.t, err)
-	require.NoError(r.t, spec.Variables["says"].Set(says))
-	for name, v := range set {
-		require.NoError(r.t, spec.Variables[name].Set(v))
-	}
-	f, err := LoadFunction(r.tables, "probe", spec, map[string]Reason{"probe": probeReason})
+	f, err := LoadFunction(r.tables, "probe", probe.Spec(r.t, says, set), map[string]Reason{probe.Reason: probeReason})
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { require.NoError(r.t, f.Close()) })
-	return &probe{f, r}
+	return &probed{f, r}
 }
 
-// seen is what the probe saw last, and how often it was run since the last look.
-func (p *probe) seen() (s probeSaw) {
-	p.r.t.Helper()
-	require.NoError(p.r.t, p.Maps["probed"].Lookup(uint32(0), &s))
-	require.NoError(p.r.t, p.Maps["probed"].Put(uint32(0), probeSaw{}))
-	return s
-}
+func (p *probed) seen() probe.ProbeSaw { return probe.Seen(p.r.t, p.Maps) }
 
 // chain puts functions into slots, and has a stage begin there.
-func (r *rig) chain(stage Stage, v, ifindex uint32, at uint16, all ...*probe) {
+func (r *rig) chain(stage Stage, v, ifindex uint32, at uint16, all ...*probed) {
 	r.t.Helper()
 	for i, p := range all {
 		if p.XDP != nil {
@@ -86,10 +67,10 @@ func stagePackets(t testing.TB) map[Stage]packetCase {
 // What a function is told of a packet at each stage.
 func TestFunctionIsTold(t *testing.T) {
 	r := newRig(t)
-	probed := r.probe(next, nil)
+	told := r.probe(probe.Next, nil)
 	for stage := range TableStageSTAGES {
 		if stage != 0 {
-			r.chain(stage, 0, 0, 10, probed)
+			r.chain(stage, 0, 0, 10, told)
 		}
 	}
 	tcp := inner(t, macB, macVirtual, b6, a6, 20)
@@ -98,18 +79,17 @@ func TestFunctionIsTold(t *testing.T) {
 		from   int
 		in     []byte
 		reason TableReason
-		want   func(xdp bool) probeSaw
 	}{
-		"deliver, IPv6":  {TableStageSTAGE_DELIVER, -1, stagePackets(t)[TableStageSTAGE_DELIVER].in, TableReasonREASON_DELIVER, nil},
-		"deliver, local": {TableStageSTAGE_DELIVER, 1, tcp, TableReasonREASON_DELIVER_LOCAL, nil},
-		"send":           {TableStageSTAGE_SEND, 0, stagePackets(t)[TableStageSTAGE_SEND].in, TableReasonREASON_SEND_DIRECT, nil},
-		"forward":        {TableStageSTAGE_FORWARD, -1, stagePackets(t)[TableStageSTAGE_FORWARD].in, TableReasonREASON_BOUNCE, nil},
-		"drop":           {TableStageSTAGE_DROP, -1, stagePackets(t)[TableStageSTAGE_DROP].in, TableReasonDROP_SOURCE_HOST, nil},
+		"deliver, IPv6":  {TableStageSTAGE_DELIVER, -1, stagePackets(t)[TableStageSTAGE_DELIVER].in, TableReasonREASON_DELIVER},
+		"deliver, local": {TableStageSTAGE_DELIVER, 1, tcp, TableReasonREASON_DELIVER_LOCAL},
+		"send":           {TableStageSTAGE_SEND, 0, stagePackets(t)[TableStageSTAGE_SEND].in, TableReasonREASON_SEND_DIRECT},
+		"forward":        {TableStageSTAGE_FORWARD, -1, stagePackets(t)[TableStageSTAGE_FORWARD].in, TableReasonREASON_BOUNCE},
+		"drop":           {TableStageSTAGE_DROP, -1, stagePackets(t)[TableStageSTAGE_DROP].in, TableReasonDROP_SOURCE_HOST},
 	} {
 		for _, hook := range []string{"xdp", "tcx"} {
-			probed.seen()
+			told.seen()
 			require.Equal(t, c.reason, r.ends(hook, c.from, c.in), "%s: %s", hook, name)
-			at := probed.seen().At
+			at := told.seen().At
 			what := fmt.Sprintf("%s: %s: %+v", hook, name, at)
 			require.EqualValues(t, c.stage, at.Stage, what)
 			require.EqualValues(t, FunctionABI, at.Abi, what)
@@ -137,7 +117,7 @@ func TestFunctionIsTold(t *testing.T) {
 			}
 			if c.stage == TableStageSTAGE_DELIVER {
 				require.EqualValues(t, r.agents[0], at.To, what)
-				require.Equal(t, address(a6), at.Destination, what)
+				require.Equal(t, address(a6).Bytes, at.Destination.Bytes, what)
 			}
 			if c.stage == TableStageSTAGE_DROP {
 				require.EqualValues(t, c.reason, at.Reason, what)
@@ -151,17 +131,18 @@ func bigEndian16(v uint16) uint16 { return uint16(bigEndian32(uint32(v)) >> 16) 
 // Every verdict, at every stage: what becomes of the packet, and that nothing else is counted.
 func TestFunctionVerdicts(t *testing.T) {
 	for stage, c := range stagePackets(t) {
+		r := newRig(t)
 		for _, v := range []struct {
 			says   uint32
 			set    map[string]uint32
 			reason TableReason // 0: as without the function
 		}{
-			{next, nil, 0},
-			{deliverIt, nil, 0},
-			{dropIt, nil, probeReason},
-			{passIt, nil, TableReasonREASON_PASS},
+			{probe.Next, nil, 0},
+			{probe.Deliver, nil, 0},
+			{probe.Drop, nil, probeReason},
+			{probe.Pass, nil, TableReasonREASON_PASS},
 			{77, nil, TableReasonDROP_FUNCTION},
-			{next, map[string]uint32{"grows": 1}, TableReasonDROP_FUNCTION_LENGTH},
+			{probe.Next, map[string]uint32{"grows": 1}, TableReasonDROP_FUNCTION_LENGTH},
 		} {
 			want := v.reason
 			switch {
@@ -171,7 +152,9 @@ func TestFunctionVerdicts(t *testing.T) {
 				want = TableReasonDROP_FUNCTION_PASS
 			}
 			t.Run(fmt.Sprintf("%d/%d/%v", stage, v.says, v.set), func(t *testing.T) {
-				r := newRig(t)
+				was := r.t
+				r.t = t
+				defer func() { r.t = was }()
 				p := r.probe(v.says, v.set)
 				r.chain(stage, 0, 0, 20, p)
 				for _, hook := range []string{"xdp", "tcx"} {
@@ -201,9 +184,9 @@ func TestFunctionVerdicts(t *testing.T) {
 func TestChainsCompose(t *testing.T) {
 	r := newRig(t)
 	c := stagePackets(t)[TableStageSTAGE_DELIVER]
-	probes := make([]*probe, 8)
+	probes := make([]*probed, 8)
 	for i := range probes {
-		probes[i] = r.probe(next, nil)
+		probes[i] = r.probe(probe.Next, nil)
 	}
 	deliver := TableStageSTAGE_DELIVER
 	r.chain(deliver, 0, 0, 30, probes[0], probes[1])
@@ -232,7 +215,7 @@ func TestChainsCompose(t *testing.T) {
 func TestDeliverLeavesOut(t *testing.T) {
 	r := newRig(t)
 	c := stagePackets(t)[TableStageSTAGE_DELIVER]
-	first, second, third := r.probe(deliverIt, nil), r.probe(next, nil), r.probe(next, nil)
+	first, second, third := r.probe(probe.Deliver, nil), r.probe(probe.Next, nil), r.probe(probe.Next, nil)
 	r.chain(TableStageSTAGE_DELIVER, 0, 0, 30, first, second)
 	r.chain(TableStageSTAGE_DELIVER, vni, 0, 40, third)
 	for _, hook := range []string{"xdp", "tcx"} {
@@ -246,7 +229,7 @@ func TestDeliverLeavesOut(t *testing.T) {
 func TestDropOfAFunctionIsSeen(t *testing.T) {
 	r := newRig(t)
 	c := stagePackets(t)[TableStageSTAGE_SEND]
-	drops, logs := r.probe(dropIt, nil), r.probe(next, nil)
+	drops, logs := r.probe(probe.Drop, nil), r.probe(probe.Next, nil)
 	r.chain(TableStageSTAGE_SEND, vni, uint32(r.agents[0]), 30, drops)
 	r.chain(TableStageSTAGE_DROP, vni, uint32(r.agents[0]), 40, logs)
 	for _, hook := range []string{"xdp", "tcx"} {
@@ -264,7 +247,7 @@ func TestDropOfAFunctionIsSeen(t *testing.T) {
 func TestMissingFunction(t *testing.T) {
 	r := newRig(t)
 	c := stagePackets(t)[TableStageSTAGE_PARSE]
-	p := r.probe(next, nil)
+	p := r.probe(probe.Next, nil)
 	for count, want := range map[uint16]TableReason{2: TableReasonDROP_FUNCTION, 1: TableReasonDROP_NO_FUNCTION} {
 		if count == 2 {
 			r.chain(TableStageSTAGE_PARSE, 0, 0, 30, p)
@@ -284,7 +267,7 @@ func TestMissingFunction(t *testing.T) {
 // What a function writes is in the packet that goes on.
 func TestFunctionWrites(t *testing.T) {
 	r := newRig(t)
-	p := r.probe(next, map[string]uint32{"where": 20 + 8 + 3, "mark": 5}) // payload: zeroes
+	p := r.probe(probe.Next, map[string]uint32{"where": 20 + 8 + 3, "mark": 5}) // payload: zeroes
 	in := inner(t, macA, macVirtual, a4, f4, 9)
 	r.chain(TableStageSTAGE_SEND, 0, 0, 30, p)
 	for _, hook := range []string{"xdp", "tcx"} {
@@ -299,8 +282,7 @@ func TestFunctionWrites(t *testing.T) {
 func TestLoadFunctionRefuses(t *testing.T) {
 	r := newRig(t)
 	load := func(change func(*ebpf.CollectionSpec)) error {
-		spec, err := loadProbe()
-		require.NoError(t, err)
+		spec := probe.Spec(t, probe.Next, nil)
 		change(spec)
 		f, err := LoadFunction(r.tables, "probe", spec, nil)
 		if err == nil {
@@ -325,9 +307,7 @@ func TestLoadFunctionRefuses(t *testing.T) {
 	})
 	var verifier *ebpf.VerifierError
 	require.ErrorAs(t, err, &verifier)
-	spec, err := loadProbe()
-	require.NoError(t, err)
-	require.Equal(t, []string{"probe"}, FunctionReasons(spec))
+	require.Equal(t, []string{probe.Reason}, FunctionReasons(probe.Spec(t, probe.Next, nil)))
 }
 
 // A function endpoint gets tunnel packets as they came, outer headers, options and all, but for the MACs.

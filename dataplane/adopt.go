@@ -64,7 +64,7 @@ func (o *opening) adopt(ctx context.Context) (err error) {
 	}
 	// What did not work, or was left by a builder that died, goes last: its prog arrays may have served
 	// until now.
-	if err := o.pins.sweep(); err != nil {
+	if err := errors.Join(o.programs.KeepEnds(o.tables), o.pins.sweep()); err != nil {
 		o.log.Warn("leftovers stay", "name", o.name, "error", err)
 	}
 	return nil

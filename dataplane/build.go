@@ -26,7 +26,7 @@ func (o *opening) build(ctx context.Context) (err error) {
 	if err := o.pins.sweep(); err != nil {
 		return err
 	}
-	dir, err := o.pins.begin(tablesDir, programsDir, linksDir)
+	dir, err := o.pins.begin(tablesDir, programsDir, linksDir, functionsDir)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (o *opening) load(dir string) (err error) {
 	if o.programs, err = bpf.LoadPrograms(o.tables); err != nil {
 		return err
 	}
-	if err := o.programs.WireTransit(); err != nil {
+	if err := errors.Join(o.programs.WireTransit(), o.programs.WireStages(o.tables)); err != nil {
 		return err
 	}
 	if err := o.step("pin tables"); err != nil {

@@ -21,6 +21,8 @@ type Dataplane struct {
 	Network  *Networks  // prefixes of the tenants, and the bouncers of each
 	Droplet  *Droplets  // our interfaces on the substrate
 	Endpoint *Endpoints // workloads, here and elsewhere
+	Function *Functions // network functions that are loaded
+	Stage    *Stages    // the functions that packets run through
 	Stats    *Stats     // counts, and the drops themselves
 
 	gate   gate

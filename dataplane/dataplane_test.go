@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
 
 	"github.com/mizar-go/mizar/droplet"
@@ -61,6 +62,14 @@ func calls(ctx context.Context, dp *Dataplane) map[string]error {
 	_, errs["Stats.Droplets"] = first(dp.Stats.Droplets(ctx))
 	_, errs["Stats.Endpoints"] = first(dp.Stats.Endpoints(ctx))
 	_, errs["Stats.Events"] = first(dp.Stats.Events(ctx))
+	_, errs["Function.Load"] = dp.Function.Load(ctx, "f", new(ebpf.CollectionSpec))
+	_, errs["Function.Get"] = dp.Function.Get(ctx, "f")
+	_, errs["Function.List"] = first(dp.Function.List(ctx))
+	errs["Function.Remove"] = dp.Function.Remove(ctx, "f")
+	errs["Stage.Set"] = dp.Stage.Set(ctx, StageSend, Scope{})
+	errs["Stage.Clear"] = dp.Stage.Clear(ctx, StageSend, Scope{})
+	_, errs["Stage.Get"] = dp.Stage.Get(ctx, StageSend, Scope{})
+	_, errs["Stage.List"] = first(dp.Stage.List(ctx))
 	_, errs["Stats.Lost"] = dp.Stats.Lost(ctx)
 	return errs
 }

@@ -104,6 +104,8 @@ func (o *opening) managers(links string) (err error) {
 	o.Peer = &Peers{dp: o.Dataplane, table: o.rows.Peers}
 	o.VPC = &VPCs{dp: o.Dataplane, table: o.rows.VPCs, hosts: func(v maps.VPC) []netip.Addr { return v.Dividers }}
 	o.Network = &Networks{dp: o.Dataplane, table: o.rows.Networks, hosts: func(n maps.Network) []netip.Addr { return n.Bouncers }}
+	o.Function = &Functions{dp: o.Dataplane}
+	o.Stage = &Stages{dp: o.Dataplane}
 	o.Stats = &Stats{dp: o.Dataplane, Counts: Counts{gate: &o.gate, rows: o.rows}}
 	d, err := droplet.NewManager(o.rows, o.programs, droplet.Options{Name: o.name, Links: links, NetNS: o.ns, Logger: o.log})
 	if err != nil {

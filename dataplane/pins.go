@@ -21,7 +21,7 @@ import (
 // pins knows where everything of an instance is pinned:
 //
 //	<bpffs>/mizar/<name>/         locked
-//	                     v2/      tables/ programs/ links/
+//	                     v2/      tables/ programs/ links/ functions/<name>/
 //	                     new-*/   being built: becomes v2, or its programs
 //
 // bpffs takes no dots in names, so what is being built cannot hide.
@@ -32,19 +32,22 @@ func newPins(mount, name string) pins {
 }
 
 const (
-	tablesDir   = "tables"
-	programsDir = "programs"
-	linksDir    = "links"
+	tablesDir    = "tables"
+	programsDir  = "programs"
+	linksDir     = "links"
+	functionsDir = "functions"
 
 	buildPrefix = "new-"
 )
 
 var layoutName = regexp.MustCompile(`^v[0-9]+$`)
 
-func (p pins) layout() string   { return filepath.Join(p.dir, "v"+strconv.Itoa(bpf.Layout)) }
-func (p pins) tables() string   { return filepath.Join(p.layout(), tablesDir) }
-func (p pins) programs() string { return filepath.Join(p.layout(), programsDir) }
-func (p pins) links() string    { return filepath.Join(p.layout(), linksDir) }
+func (p pins) layout() string              { return filepath.Join(p.dir, "v"+strconv.Itoa(bpf.Layout)) }
+func (p pins) tables() string              { return filepath.Join(p.layout(), tablesDir) }
+func (p pins) programs() string            { return filepath.Join(p.layout(), programsDir) }
+func (p pins) links() string               { return filepath.Join(p.layout(), linksDir) }
+func (p pins) functions() string           { return filepath.Join(p.layout(), functionsDir) }
+func (p pins) function(name string) string { return filepath.Join(p.functions(), name) }
 
 // exist tells whether the instance is there. One of another layout is neither used nor overwritten.
 func (p pins) exist() (bool, error) {
@@ -73,7 +76,18 @@ func (p pins) exist() (bool, error) {
 // check refuses directories and files that are not, or not only, ours: whoever may write there chooses
 // what the data-plane does.
 func (p pins) check() error {
-	for _, dir := range []string{p.tables(), p.programs(), p.links()} {
+	dirs := []string{p.tables(), p.programs(), p.links()}
+	if err := bpffs.Owned(p.functions()); err != nil {
+		return fmt.Errorf("check pins: %w", err)
+	}
+	names, err := p.functionNames()
+	if err != nil {
+		return fmt.Errorf("check pins: %w", err)
+	}
+	for _, n := range names {
+		dirs = append(dirs, p.function(n))
+	}
+	for _, dir := range dirs {
 		if err := bpffs.Owned(dir); err != nil {
 			return fmt.Errorf("check pins: %w", err)
 		}
@@ -88,6 +102,15 @@ func (p pins) check() error {
 		}
 	}
 	return nil
+}
+
+// functionNames are the functions that are loaded.
+func (p pins) functionNames() (names []string, err error) {
+	entries, err := os.ReadDir(p.functions())
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
 }
 
 // ownedFile wants a plain file that nobody else may open.

@@ -24,10 +24,16 @@ func (o *opening) replace(build uint64, undo *undo) error {
 		return missing(err)
 	}
 	o.programs = old
-	if build == bpf.Build() {
-		return o.relink(old, undo)
+	// Who died replacing them may have left some of the new ones attached. They go, or the next had no slots to
+	// have functions come back by.
+	err = o.relink(old, undo)
+	if err == nil {
+		err = old.KeepEnds(o.tables)
 	}
-	defer old.Close()
+	if err != nil || build == bpf.Build() {
+		return err
+	}
+	o.keep = append(o.keep, old)
 	o.programs = nil
 	if err := o.step("load programs"); err != nil {
 		return err
@@ -35,9 +41,10 @@ func (o *opening) replace(build uint64, undo *undo) error {
 	if o.programs, err = bpf.LoadPrograms(o.tables); err != nil {
 		return err
 	}
-	if err := o.programs.WireTransit(); err != nil {
+	if err := errors.Join(o.programs.WireTransit(), o.programs.WireStages(o.tables)); err != nil {
 		return err
 	}
+	undo.add(func() error { return old.KeepEnds(o.tables) })
 	// Pinned first: a prog array that loses its last descriptor is emptied under the programs.
 	dir, err := o.pins.begin()
 	if err != nil {

@@ -127,6 +127,9 @@ func (t *Agents) Delete(ifindex int) error {
 		if err := s.allowOnly(ifindex, nil, &back); err != nil {
 			return err
 		}
+		if err := s.dropChains(key); err != nil {
+			return err
+		}
 		s.slots.free(old.Traffic)
 		return nil
 	}), "delete agent", ifindex)

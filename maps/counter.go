@@ -3,7 +3,11 @@
 package maps
 
 import (
+	"errors"
+	"fmt"
 	"iter"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/mizar-go/mizar/bpf"
 )
@@ -11,6 +15,7 @@ import (
 // Counter is how often a verdict was taken or a drop had a reason, over all CPUs.
 type Counter struct {
 	Reason  bpf.Reason // the verdict, or why it was dropped
+	Name    string     // Reason's, or what a function calls it
 	Packets uint64     // one that was merged of many counts once
 	Bytes   uint64     // of frames, as the program saw them first
 }
@@ -35,12 +40,29 @@ func (t *Counters) sum(reason bpf.Reason) (Counter, error) {
 	if err := t.s.maps.Counters.Lookup(uint32(reason), &cpus); err != nil {
 		return Counter{}, explain(err)
 	}
-	sum := Counter{Reason: reason}
+	sum := Counter{Reason: reason, Name: reason.String()}
+	if reason >= bpf.TableReasonREASON_FUNCTION_FIRST {
+		row, err := t.s.reasons.get(uint32(reason))
+		if err == nil {
+			sum.Name = reasonName(row)
+		} else if !errors.Is(err, ErrNotFound) {
+			return Counter{}, err
+		}
+	}
 	for _, c := range cpus {
 		sum.Packets += c.Packets
 		sum.Bytes += c.Bytes
 	}
 	return sum, nil
+}
+
+// clearCounter begins anew.
+func (s *store) clearCounter(reason bpf.Reason) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("clear counter %v: %w", reason, err)
+	}
+	return naming(explain(s.maps.Counters.Put(uint32(reason), make([]bpf.TableCounter, cpus))), "clear counter", reason)
 }
 
 // All iterates over the counts that are not zero, in the order of the reasons.

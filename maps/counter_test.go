@@ -18,7 +18,7 @@ func TestCountersAreSums(t *testing.T) {
 	want := map[bpf.TableReason]Counter{}
 	for i, reason := range []bpf.TableReason{bpf.TableReasonREASON_PASS, bpf.TableReasonDROP_PEER, bpf.TableReasonREASON_MAX - 1} {
 		each := make([]bpf.TableCounter, cpus)
-		sum := Counter{Reason: reason}
+		sum := Counter{Reason: reason, Name: reason.String()}
 		for cpu := range each {
 			each[cpu] = bpf.TableCounter{Packets: uint64(i + cpu + 1), Bytes: 1<<40 + uint64(cpu)}
 			sum.Packets += each[cpu].Packets

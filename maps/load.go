@@ -23,6 +23,9 @@ func (s *store) load() (err error) {
 	if s.own, err = s.allOwn(); err != nil {
 		return naming(err, "read", "own addresses")
 	}
+	if err := s.loadStages(); err != nil {
+		return naming(err, "read", "functions")
+	}
 	if err := s.sets.load(); err != nil {
 		return naming(err, "read", "sets")
 	}
@@ -50,7 +53,8 @@ func (s *store) load() (err error) {
 }
 
 // mend finishes what a writer did half that was killed: prefixes and addresses whose interface has no row
-// (it may get another's index), sets that say wrongly whether this host is in, sets that nobody names.
+// (it may get another's index), functions of such
+// an endpoint or of nobody, sets that say wrongly whether this host is in, sets that nobody names.
 func (s *store) mend() error {
 	var done undo // nothing is taken back: a second mend goes on
 	for ifindex := range s.allow {
@@ -74,6 +78,9 @@ func (s *store) mend() error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := s.mendStages(); err != nil {
+		return err
 	}
 	if err := s.remark(); err != nil {
 		return err

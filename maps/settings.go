@@ -56,6 +56,7 @@ func (t *SettingsTable) Put(row Settings) error {
 			row.OptionClass = OptionClass
 		}
 		return t.s.settings.put(0, bpf.TableSettings{
+			Stages:          t.s.stages.have(),
 			FibIfindex:      uint32(row.FIBIfindex),
 			Port:            row.Port,
 			OptionClass:     row.OptionClass,

@@ -21,6 +21,8 @@ type store struct {
 	directs   table[bpf.TableEndpointKey, bpf.TableDirect]
 	paths     table[bpf.TableAddress, bpf.TablePath]
 	epochs    table[bpf.TableEpoch, uint64]
+	chains    table[bpf.TableChainKey, bpf.TableChains]
+	reasons   table[uint32, bpf.TableReasonName]
 	restore   table[uint32, bpf.TableRestore]
 	allowed   table[bpf.TableAllowedKey, uint32]
 	networks  trie[bpf.TableNetworkKey, bpf.TableNetwork]
@@ -34,6 +36,7 @@ type store struct {
 	closed bool
 	sets   *sets
 	slots  *slots                 // nil: read-only
+	stages *stages                // nil: read-only
 	own    ownAddrs               // rows of addresses
 	allow  map[int][]netip.Prefix // by ifindex, sorted: keys of allowed
 }
@@ -49,6 +52,8 @@ func newStore(t *bpf.Tables, readOnly bool) *store {
 		directs:   table[bpf.TableEndpointKey, bpf.TableDirect]{t.Directs},
 		paths:     table[bpf.TableAddress, bpf.TablePath]{t.Paths},
 		epochs:    table[bpf.TableEpoch, uint64]{t.Epochs},
+		chains:    table[bpf.TableChainKey, bpf.TableChains]{t.Chains},
+		reasons:   table[uint32, bpf.TableReasonName]{t.Reasons},
 		restore:   table[uint32, bpf.TableRestore]{t.Restore},
 		allowed:   table[bpf.TableAllowedKey, uint32]{t.Allowed},
 		maps:      t,

@@ -20,6 +20,8 @@ type Tables struct {
 	Peers     *Peers         // who may send us tunnel packets
 	Directs   *Directs       // learned hosts of endpoints
 	Paths     *Paths         // learned path MTUs
+	Chains    *Chains        // functions in the pipeline
+	Reasons   *Reasons       // names of their reasons to drop
 	Restore   *Restore       // interfaces as they were found
 	Counters  *Counters      // packets by verdict and reason
 	Traffic   *TrafficTable  // packets by endpoint and droplet
@@ -40,6 +42,8 @@ func newTables(t *bpf.Tables, readOnly bool) *Tables {
 		Peers:     &Peers{s},
 		Directs:   &Directs{s},
 		Paths:     &Paths{s},
+		Chains:    &Chains{s},
+		Reasons:   &Reasons{s},
 		Restore:   &Restore{s},
 		Counters:  &Counters{s},
 		Traffic:   &TrafficTable{s},

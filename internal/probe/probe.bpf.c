@@ -5,7 +5,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "function.h"
+#include "../../bpf/function.h"
 
 struct saw {
 	__u64 count;
