@@ -12,31 +12,45 @@ import (
 // it. Payload and the options' data are parts of b. The error is [ErrShort], [ErrVersion], [ErrProtocol]
 // or [ErrOptionLength].
 func Decode(b []byte) (h Header, payload []byte, err error) {
+	payload, err = DecodeInto(&h, b)
+	switch {
+	case err == nil:
+		return h, payload, nil
+	case len(h.Options) > 0:
+		err = fmt.Errorf("decode geneve header of %d bytes, after option %d: %w", len(b), len(h.Options)-1, err)
+	default:
+		err = fmt.Errorf("decode geneve header of %d bytes: %w", len(b), err)
+	}
+	return Header{}, nil, err
+}
+
+// DecodeInto is [Decode] for who reads packet after packet: it writes over h, and uses the room of its
+// Options again, so that it allocates only where a packet has more of them than any before. Errors are
+// bare, for a flood of malformed packets not to cost more than good ones; of h, nothing can be said then.
+func DecodeInto(h *Header, b []byte) (payload []byte, err error) {
+	*h = Header{Options: h.Options[:0]}
 	if len(b) < HeaderSize {
-		return Header{}, nil, fmt.Errorf("decode geneve header: %w: %d bytes, at least %d", ErrShort, len(b), HeaderSize)
+		return nil, ErrShort
 	}
 	if version := b[0] >> 6; version != 0 {
-		return Header{}, nil, fmt.Errorf("decode geneve header: %w: %d", ErrVersion, version)
+		return nil, ErrVersion
 	}
 	end := HeaderSize + int(b[0]&0x3f)*4
 	if len(b) < end {
-		return Header{}, nil, fmt.Errorf("decode geneve header: %w: %d bytes, at least %d", ErrShort, len(b), end)
+		return nil, ErrShort
 	}
-	h = Header{
-		VNI:      binary.BigEndian.Uint32(b[4:]) >> 8,
-		Critical: b[1]&flagCritical != 0,
-		Control:  b[1]&flagControl != 0,
-		Protocol: binary.BigEndian.Uint16(b[2:]),
-	}
+	h.VNI = binary.BigEndian.Uint32(b[4:]) >> 8
+	h.Critical = b[1]&flagCritical != 0
+	h.Control = b[1]&flagControl != 0
+	h.Protocol = binary.BigEndian.Uint16(b[2:])
 	if h.Protocol == 0 {
-		return Header{}, nil, fmt.Errorf("decode geneve header: %w", ErrProtocol)
+		return nil, ErrProtocol
 	}
 	for rest := b[HeaderSize:end]; len(rest) > 0; {
 		// Options and their sum are of whole words, so that an option's first one is always there.
 		n := optionSize + int(rest[3]&0x1f)*4
 		if n > len(rest) {
-			return Header{}, nil, fmt.Errorf("decode geneve option %d: %w: %d bytes, %d left",
-				len(h.Options), ErrOptionLength, n, len(rest))
+			return nil, ErrOptionLength
 		}
 		h.Options = append(h.Options, Option{
 			Class: binary.BigEndian.Uint16(rest),
@@ -45,5 +59,5 @@ func Decode(b []byte) (h Header, payload []byte, err error) {
 		})
 		rest = rest[n:]
 	}
-	return h, b[end:], nil
+	return b[end:], nil
 }

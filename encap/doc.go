@@ -10,6 +10,9 @@
 //
 // Numbers are in host order, and in network order on the wire. The data of options is bytes of the wire.
 //
+// Who reads packet after packet does it without an allocation by [DecodeInto] and
+// [Header.ReturnToSender]. [SourcePort] is the UDP port that a tunnel packet comes from.
+//
 // Nothing here holds a resource. Decode does not copy: the options it returns lie in the caller's buffer
 // and are good for as long as that is. All functions may be called concurrently.
 package encap

@@ -41,3 +41,24 @@ func (h Header) Known(class uint16) (Known, error) {
 	}
 	return k, nil
 }
+
+// ReturnToSender reads the options as [Header.Known] does, with the same errors, and allocates nothing
+// where they are good. Not found: the packet came straight from its endpoint's host.
+func (h *Header) ReturnToSender(class uint16) (r ReturnToSender, found bool, err error) {
+	for i := range h.Options {
+		o := &h.Options[i]
+		switch {
+		case o.Class == class && o.Type&^OptionCritical == typeReturnToSender:
+			if found {
+				return ReturnToSender{}, false, ErrDoubled
+			}
+			if r, err = parseReturnToSender(*o); err != nil {
+				return ReturnToSender{}, false, err
+			}
+			found = true
+		case o.Critical():
+			return ReturnToSender{}, false, ErrCritical
+		}
+	}
+	return r, found, nil
+}
