@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package afxdp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/mizar-go/mizar/bpf"
+	"github.com/mizar-go/mizar/internal/netns"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// Port is an interface whose packets a function gets.
+type Port struct {
+	// Interface is its name, when it was opened.
+	Interface string
+	// Ifindex is the kernel's number for it.
+	Ifindex int
+	// Mode is how the program is attached: native or generic. Auto where it is another's.
+	Mode bpf.Mode
+	// Why says in a sentence why it is that mode.
+	Why string
+	// MultiBuffer tells whether packets may lie in several buffers.
+	MultiBuffer bool
+
+	sockets []*Socket
+	mu      sync.Mutex
+	watch   *watch
+	program link.Link
+	table   *ebpf.Map
+	ours    bool // the table
+}
+
+// Open binds a socket to each queue, and has the interface's packets redirected to them. What it has done
+// it takes back where it fails: [maps.ErrNotFound] where there is no such interface, [maps.ErrExists] where
+// another socket has the queue, or another XDP program the interface, [bpf.ErrNotSupported] where kernel or
+// driver lack what was asked for, [bpf.ErrPermission].
+func Open(ctx context.Context, c Config) (_ *Port, err error) {
+	p := &Port{Interface: c.Interface}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open function on %s: %w", c.Interface, errors.Join(err, p.Close()))
+		}
+	}()
+	if c, err = c.validate(); err != nil {
+		return nil, err
+	}
+	ns, err := namespace(c.NetNS)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer ns.Close()
+	if err := ns.Do(func() error { return p.open(ctx, c) }); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func namespace(path string) (*netns.Handle, error) {
+	if path == "" {
+		return netns.Current()
+	}
+	return netns.FromPath(path)
+}
+
+// open opens it in the thread's network namespace.
+func (p *Port) open(ctx context.Context, c Config) error {
+	dev, err := netlink.LinkByName(c.Interface)
+	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
+		return fmt.Errorf("interface %s: %w", c.Interface, maps.ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("look up interface %s: %w", c.Interface, explain(err))
+	}
+	c = c.fit(dev.Attrs().MTU)
+	p.Ifindex, p.MultiBuffer = dev.Attrs().Index, c.MultiBuffer
+	if p.watch, err = newWatch(); err != nil {
+		return err
+	}
+	if err := p.bind(ctx, c, dev); err != nil {
+		return err
+	}
+	p.watch.start(p.sockets)
+	if err := p.publish(c, dev); err != nil {
+		return err
+	}
+	if c.Map != nil {
+		p.Why = "the program is another's"
+		return ctx.Err()
+	}
+	return p.attach(ctx, c, dev)
+}
+
+// bind makes the sockets. Nothing comes in yet.
+func (p *Port) bind(ctx context.Context, c Config, dev netlink.Link) error {
+	queues, all := c.Queues, len(c.Queues) == 0
+	if all {
+		// Of those that were made some may not be in use, and only binding tells.
+		queues = make([]int, max(dev.Attrs().NumRxQueues, 1))
+		for i := range queues {
+			queues[i] = i
+		}
+	}
+	for _, q := range queues {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, err := newSocket(c)
+		if err != nil {
+			return err
+		}
+		err = bindQueue(s, c, p.Ifindex, q)
+		if err == nil {
+			p.sockets = append(p.sockets, s)
+			continue
+		}
+		err = errors.Join(err, s.close())
+		if all && q > 0 && errors.Is(err, unix.EINVAL) {
+			break
+		}
+		return err
+	}
+	return nil
+}
+
+func bindQueue(s *Socket, c Config, ifindex, queue int) error {
+	flags := uint16(unix.XDP_USE_NEED_WAKEUP | unix.XDP_COPY)
+	if c.ZeroCopy {
+		flags = unix.XDP_USE_NEED_WAKEUP | unix.XDP_ZEROCOPY
+	}
+	if !c.MultiBuffer {
+		return explainBind(s.bind(ifindex, queue, flags), c, queue)
+	}
+	err := s.bind(ifindex, queue, flags|unix.XDP_USE_SG)
+	if errors.Is(err, unix.EINVAL) && s.bind(ifindex, queue, flags) == nil {
+		return fmt.Errorf("bind queue %d: multi-buffer packets (XDP_USE_SG) take kernel 6.6: %w", queue, bpf.ErrNotSupported)
+	}
+	return explainBind(err, c, queue)
+}
+
+func explainBind(err error, c Config, queue int) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EOPNOTSUPP) && c.ZeroCopy:
+		return fmt.Errorf("bind queue %d: the driver has no zero copy: %w: %w", queue, bpf.ErrNotSupported, err)
+	case errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("bind queue %d: there is no such queue: %w: %w", queue, maps.ErrInvalid, err)
+	}
+	return fmt.Errorf("bind queue %d: %w", queue, explain(err))
+}
+
+// publish puts the sockets into the map that the program redirects by.
+func (p *Port) publish(c Config, dev netlink.Link) (err error) {
+	if p.table = c.Map; p.table == nil {
+		p.ours = true
+		last := slices.MaxFunc(p.sockets, func(a, b *Socket) int { return a.queue - b.queue })
+		if p.table, err = newMap(last.queue + 1); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.sockets {
+		err := s.control(func(fd int) error { return p.table.Update(uint32(s.queue), uint32(fd), ebpf.UpdateAny) })
+		if err != nil {
+			return fmt.Errorf("put socket of queue %d into map: %w", s.queue, explain(err))
+		}
+	}
+	return nil
+}
+
+func (p *Port) attach(ctx context.Context, c Config, dev netlink.Link) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	program, err := NewProgram(p.table, c.PassOthers)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	p.program, p.Mode, p.Why, err = attach(program, dev, c.Mode)
+	return err
+}
+
+// Sockets are those of the queues, in the order of Config.Queues.
+func (p *Port) Sockets() []*Socket { return slices.Clone(p.sockets) }
+
+// Close takes the program off, closes the sockets and wakes who waits for them, with [net.ErrClosed]. It
+// may be called again, and while they are in use. Frames that the caller has are memory still, but of
+// nothing.
+func (p *Port) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	if p.watch != nil {
+		errs = append(errs, p.watch.close())
+		p.watch = nil
+	}
+	if p.program != nil {
+		errs = append(errs, p.program.Detach(), p.program.Close())
+		p.program = nil
+	}
+	for _, s := range p.sockets {
+		if err := s.close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if p.ours {
+		errs = append(errs, p.table.Close())
+		p.ours = false
+	}
+	return errors.Join(errs...)
+}
