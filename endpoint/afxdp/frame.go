@@ -120,7 +120,10 @@ func (s *Socket) tail(b []byte, reserve bool) (next uint32, err error) {
 		return none, ErrTooBig
 	}
 	for n--; n >= 0; n-- {
-		c := u.take(lent)
+		c := none
+		if !reserve || u.reserved < u.share {
+			c = u.take(lent)
+		}
 		if c == none {
 			u.giveAll(next)
 			return none, ErrNoFrame
