@@ -50,7 +50,7 @@ type Config struct {
 	FrameSize int
 
 	// RingSize is how many buffers there are to receive into, for each queue, and as many more to send: a
-	// power of two, up to 32768. Zero: 2048.
+	// power of two, 32 to 32768. Zero: 2048.
 	RingSize int
 
 	// Port is the UDP port of tunnel packets. Zero: [encap.Port].
@@ -63,6 +63,7 @@ type Config struct {
 const (
 	minFrameSize = 2048 // XDP_UMEM_MIN_CHUNK_SIZE
 	maxFrameSize = 4096 // the smallest page there is
+	minRingSize  = 32   // more than a packet has buffers
 	maxRingSize  = 1 << 15
 
 	defaultRingSize = 2048
@@ -95,8 +96,8 @@ func (c Config) validate() (Config, error) {
 	if c.RingSize == 0 {
 		c.RingSize = defaultRingSize
 	}
-	if c.RingSize < 0 || c.RingSize > maxRingSize || c.RingSize&(c.RingSize-1) != 0 {
-		return c, invalid("ring size %d: no power of two up to %d", c.RingSize, maxRingSize)
+	if c.RingSize < minRingSize || c.RingSize > maxRingSize || c.RingSize&(c.RingSize-1) != 0 {
+		return c, invalid("ring size %d: no power of two from %d to %d", c.RingSize, minRingSize, maxRingSize)
 	}
 	if c.Port == 0 {
 		c.Port = encap.Port

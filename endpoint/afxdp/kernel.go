@@ -3,6 +3,7 @@
 package afxdp
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -19,6 +20,19 @@ func register(fd int, u *umem) error {
 	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_XDP, unix.XDP_UMEM_REG,
 		uintptr(unsafe.Pointer(&r)), unsafe.Sizeof(r), 0)
 	return nonzero(errno)
+}
+
+// forget parts the memory from the pages that the kernel has pinned: a NIC goes on writing to them until a
+// work queue gets to tell it, after the socket is closed. What Go makes of the memory has other pages.
+func (u *umem) forget() error {
+	err := unix.Madvise(u.mem, unix.MADV_DONTNEED)
+	if errors.Is(err, unix.EINVAL) { // locked, by mlockall
+		err = unix.Madvise(u.mem, unix.MADV_DONTNEED_LOCKED)
+	}
+	if err != nil {
+		return fmt.Errorf("let go of memory for packets: %w", err)
+	}
+	return nil
 }
 
 // offsets tells where in the rings' memory what is.

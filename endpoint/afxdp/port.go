@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -119,7 +120,7 @@ func (p *Port) bind(ctx context.Context, c Config, dev netlink.Link) error {
 		if err != nil {
 			return err
 		}
-		err = bindQueue(s, c, p.Ifindex, q)
+		err = bindQueue(ctx, s, c, p.Ifindex, q)
 		if err == nil {
 			p.sockets = append(p.sockets, s)
 			continue
@@ -133,19 +134,47 @@ func (p *Port) bind(ctx context.Context, c Config, dev netlink.Link) error {
 	return nil
 }
 
-func bindQueue(s *Socket, c Config, ifindex, queue int) error {
+func bindQueue(ctx context.Context, s *Socket, c Config, ifindex, queue int) error {
 	flags := uint16(unix.XDP_USE_NEED_WAKEUP | unix.XDP_COPY)
 	if c.ZeroCopy {
 		flags = unix.XDP_USE_NEED_WAKEUP | unix.XDP_ZEROCOPY
 	}
 	if !c.MultiBuffer {
-		return explainBind(s.bind(ifindex, queue, flags), c, queue)
+		return explainBind(bindSoon(ctx, s, ifindex, queue, flags), c, queue)
 	}
-	err := s.bind(ifindex, queue, flags|unix.XDP_USE_SG)
-	if errors.Is(err, unix.EINVAL) && s.bind(ifindex, queue, flags) == nil {
-		return fmt.Errorf("bind queue %d: multi-buffer packets (XDP_USE_SG) take kernel 6.6: %w", queue, bpf.ErrNotSupported)
+	err := bindSoon(ctx, s, ifindex, queue, flags|unix.XDP_USE_SG)
+	if errors.Is(err, unix.EINVAL) && bindSoon(ctx, s, ifindex, queue, flags) == nil {
+		return fmt.Errorf("bind queue %d: packets of several buffers (XDP_USE_SG) take kernel 6.6: %w", queue, bpf.ErrNotSupported)
 	}
 	return explainBind(err, c, queue)
+}
+
+const (
+	releaseTimeout  = time.Second
+	releaseInterval = time.Millisecond
+)
+
+// bindSoon binds, and waits for a queue that another socket has, or had: the kernel gives it back in a work
+// queue, some time after the socket was closed (seen on 6.18), and a function that was killed comes again
+// sooner than that.
+func bindSoon(ctx context.Context, s *Socket, ifindex, queue int, flags uint16) error {
+	deadline := time.NewTimer(releaseTimeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(releaseInterval)
+	defer tick.Stop()
+	for {
+		err := s.bind(ifindex, queue, flags)
+		if !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
 }
 
 func explainBind(err error, c Config, queue int) error {

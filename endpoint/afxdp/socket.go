@@ -154,11 +154,11 @@ func (s *Socket) SetReadDeadline(t time.Time) error { return waited(s.file.SetRe
 // already. Zero: never.
 func (s *Socket) SetWriteDeadline(t time.Time) error { return waited(s.file.SetWriteDeadline(t)) }
 
-// close wakes who waits, and unmaps the rings when nobody uses them any more. The frames' memory goes when
-// nobody refers to it.
+// close wakes who waits, and unmaps the rings when nobody uses them any more.
 func (s *Socket) close() error {
 	err := s.file.Close() // waits until no step runs
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(err, unmap(&s.rx), unmap(&s.tx), unmap(&s.fill), unmap(&s.completion))
+	return errors.Join(err, s.umem.forget(),
+		unmap(&s.rx), unmap(&s.tx), unmap(&s.fill), unmap(&s.completion))
 }
