@@ -78,7 +78,7 @@ func look(b []byte) int {
 	return 0
 }
 
-func flooded(b *testing.B) []byte {
+func flooded(b testing.TB) []byte {
 	frame := packet.Eth(packet.MAC(1), packet.MAC(2)).Tunnel(packet.Host4(1), packet.Host4(2), 7).
 		Eth(packet.MAC(3), packet.MAC(4)).IPv4(packet.Endpoint4(1), packet.Endpoint4(2)).UDP(1, 2).Payload(50).Build(b)
 	require.Len(b, frame, 142)
