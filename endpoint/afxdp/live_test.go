@@ -4,9 +4,11 @@ package afxdp
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/cilium/ebpf/features"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -49,11 +51,30 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+func haveMultiBuffer(t testing.TB) bool {
+	t.Helper()
+	version, err := features.LinuxVersionCode()
+	require.NoError(t, err)
+	return version >= 6<<16|6<<8
+}
+
+// What an older kernel lacks it says, and by which one it came.
+func requireNoMultiBuffer(r *rig, c Config) {
+	r.t.Helper()
+	_, err := Open(context.Background(), r.config(c))
+	require.ErrorIs(r.t, err, bpf.ErrNotSupported)
+	require.ErrorContains(r.t, err, "6.6")
+}
+
 // Packets of an MTU of 9000 come in several buffers, and go out of several.
 func TestMultiBuffer(t *testing.T) {
 	for _, mode := range []bpf.Mode{bpf.Native, bpf.Generic} {
 		t.Run(mode.String(), func(t *testing.T) {
 			r := newRig(t, 9000)
+			if !haveMultiBuffer(t) {
+				requireNoMultiBuffer(r, Config{Mode: mode})
+				return
+			}
 			p, s := r.open(Config{Mode: mode})
 			require.True(t, p.MultiBuffer, "the MTU needs it")
 			w := r.wire()
@@ -97,6 +118,10 @@ func TestMultiBuffer(t *testing.T) {
 // A tunnel packet of several buffers is answered with one.
 func TestMultiBufferReply(t *testing.T) {
 	r := newRig(t, 9000)
+	if !haveMultiBuffer(t) {
+		requireNoMultiBuffer(r, Config{})
+		return
+	}
 	_, s := r.open(Config{})
 	w := r.wire()
 	large := packet.Eth(packet.MAC(3), packet.MAC(4)).IPv4(packet.Endpoint4(1), packet.Endpoint4(2)).UDP(1, 2).Payload(8000).Build(t)

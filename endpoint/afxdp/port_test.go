@@ -65,6 +65,7 @@ func TestOpenWithoutCapability(t *testing.T) {
 // Where the driver has no native XDP, generic serves, and Why says so.
 func TestFallsBackToGeneric(t *testing.T) {
 	r := newRig(t, 0)
+	testutil.MTU(t, r.fn, 1500, "lo")
 	p, _ := r.open(Config{Interface: "lo", NetNS: path(r.fn)})
 	assert.Equal(t, bpf.Generic, p.Mode)
 	assert.Contains(t, p.Why, "refused native XDP")
