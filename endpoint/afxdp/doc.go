@@ -22,6 +22,9 @@
 // package net do, and [Port.Close] wakes all. The program goes with the Port; who wants packets dropped, and
 // not passed to the stack, also while no function runs, attaches [NewProgram]'s and gives Config.Map.
 //
+// XDP sees checksums as they are in memory: whoever makes the veth turns off tx-checksum-ip-generic at the
+// other end, or packets of the same host come with checksums that are not finished.
+//
 // Kernel 6.1 is the oldest that is supported, packets of several buffers take 6.6. It takes CAP_NET_RAW,
 // CAP_NET_ADMIN and CAP_BPF, CAP_SYS_ADMIN for another network namespace, and CAP_IPC_LOCK or a large enough
 // RLIMIT_MEMLOCK.

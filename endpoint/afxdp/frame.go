@@ -10,8 +10,8 @@ const maxBuffers = 18
 // Frame is a packet in the memory that a socket shares with the kernel. The zero value is none.
 //
 // It is the caller's from Recv or Alloc on, until it is sent or released; one of Recv at most until the
-// next Recv of the same socket, which releases what is left. After that its bytes are other packets'. One
-// goroutine at a time may use it. Copies are the same frame.
+// next Recv of the same socket, which releases what is left but for what was kept. After that its bytes are
+// other packets'. One goroutine at a time may use it. Copies are the same frame.
 type Frame struct {
 	s      *Socket
 	chunk  uint32 // the first
@@ -60,6 +60,25 @@ func (f *Frame) AppendTo(b []byte) []byte {
 // then.
 func (f *Frame) Set(b []byte) error {
 	return f.write(nil, b)
+}
+
+// Keep makes a frame of Recv the caller's beyond the next Recv, until it is sent or released: to hand it to
+// another goroutine, or to wait for more. Copies made before are worth nothing any more. As long as frames
+// are kept, there are fewer buffers to receive into. The error is [ErrFrame].
+func (f *Frame) Keep() error {
+	s := f.s
+	if s == nil {
+		return ErrFrame
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.owns(f) {
+		return ErrFrame
+	}
+	// The next Recv takes it for one that was sent since.
+	s.umem.chunks[f.chunk].lends++
+	f.lends++
+	return nil
 }
 
 // Release gives the frame back, not to be sent. One that is not the caller's (any more) it leaves alone.

@@ -352,6 +352,39 @@ func TestFrameIsSpent(t *testing.T) {
 	require.Equal(t, 1, n, "nothing is passed over")
 }
 
+// What is kept is the caller's until he lets go of it.
+func TestKeep(t *testing.T) {
+	k := newKernel(t, false)
+	k.says(good(k.filled()), good(k.filled()))
+	got := k.receive()
+	require.Len(t, got, 2)
+	copied := got[0]
+	require.NoError(t, got[0].Keep())
+	require.ErrorIs(t, copied.Keep(), ErrFrame)
+	k.receive()
+	require.NoError(t, got[0].Set([]byte("kept")))
+	require.ErrorIs(t, got[1].Keep(), ErrFrame)
+	n, err := k.send(got[0])
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.ErrorIs(t, new(Frame).Keep(), ErrFrame)
+
+	// All that can be received into, and then some are given back.
+	var kept []Frame
+	for *k.s.fill.producer != *k.s.fill.consumer {
+		k.says(good(k.filled()))
+		got := k.receive()
+		require.Len(t, got, 1)
+		require.NoError(t, got[0].Keep())
+		kept = append(kept, got[0])
+	}
+	require.Len(t, kept, 2*fakeRing-1)
+	kept[0].Release()
+	k.receive()
+	k.says(good(k.filled()))
+	require.Len(t, k.receive(), 1)
+}
+
 // Who sends all that he can leaves enough to receive into, and the other way round.
 func TestShares(t *testing.T) {
 	k := newKernel(t, false)

@@ -19,7 +19,7 @@ func (s *Socket) Send(frames []Frame) (n int, err error) {
 	s.transmitting.Lock()
 	defer s.transmitting.Unlock()
 	s.out, s.done, s.failure = frames, 0, nil
-	err = s.raw.Write(s.onWritable)
+	err = s.write(s.onWritable)
 	s.out = nil
 	if err != nil {
 		return s.done, s.ended(err)
@@ -28,7 +28,8 @@ func (s *Socket) Send(frames []Frame) (n int, err error) {
 }
 
 // Alloc gives empty frames to write and to send, as many as are free and frames has room for, and waits
-// until it is one. Who sends none of them and releases none gets no more at last. Errors are those of Send.
+// until it is one. Half of all buffers are for sending: who keeps them waits for himself, here and in Send.
+// Errors are those of Send.
 func (s *Socket) Alloc(frames []Frame) (n int, err error) {
 	if len(frames) == 0 {
 		return 0, nil
@@ -36,7 +37,7 @@ func (s *Socket) Alloc(frames []Frame) (n int, err error) {
 	s.transmitting.Lock()
 	defer s.transmitting.Unlock()
 	s.out, s.done, s.failure = frames, 0, nil
-	err = s.raw.Write(s.onFree)
+	err = s.write(s.onFree)
 	s.out = nil
 	if err != nil {
 		return 0, s.ended(err)
@@ -63,6 +64,7 @@ func (s *Socket) sendStep(fd uintptr) bool {
 		case s.failure != nil, s.done == len(s.out) && taken:
 			return true
 		case moved == 0:
+			s.lookSoon(true)
 			return false
 		}
 	}
@@ -85,6 +87,7 @@ func (s *Socket) allocStep(fd uintptr) bool {
 			return true
 		}
 		if moved == 0 {
+			s.lookSoon(true)
 			return false
 		}
 	}
@@ -182,7 +185,7 @@ func (s *Socket) placeFrame(f *Frame, at, parts uint32) {
 }
 
 // push has the kernel take what is in the tx ring, where it waits for a call. Not taken: it could not take
-// all, and there will be an event when it can.
+// all.
 func (s *Socket) push(fd uintptr) (taken bool, err error) {
 	// Each call that makes no progress ends it, so that no more are made than there are entries.
 	for range s.tx.mask + 1 {

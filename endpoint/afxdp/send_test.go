@@ -125,3 +125,42 @@ func TestAllocDeadline(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 }
+
+// What another goroutine releases, those who wait get.
+func TestReleaseWakes(t *testing.T) {
+	r := newRig(t, 0)
+	_, s := r.open(Config{})
+	w := r.wire()
+	held := make([]Frame, 64)
+	n, err := s.Alloc(held)
+	require.NoError(t, err)
+	require.Equal(t, 64, n)
+	w.send(numbered(t, 1, 100))
+	frames := make([]Frame, 1)
+	_, err = s.Recv(frames)
+	require.NoError(t, err)
+	released := func(f *Frame, step func([]Frame) (int, error)) {
+		t.Helper()
+		require.NoError(t, s.SetWriteDeadline(time.Time{}))
+		done := make(chan error)
+		go func() {
+			_, err := step(frames)
+			done <- err
+		}()
+		testutil.Eventually(t, patience, sendWaits)
+		require.NoError(t, s.SetWriteDeadline(time.Now().Add(patience)), "while it waits")
+		f.Release()
+		require.NoError(t, <-done)
+	}
+	released(&held[0], s.Send)
+	_, err = s.Alloc(held[:1]) // what was sent comes back
+	require.NoError(t, err)
+	released(&held[1], s.Alloc)
+
+	// Otherwise only the caller's deadline ends it.
+	start := time.Now()
+	require.NoError(t, s.SetWriteDeadline(start.Add(20*time.Millisecond)))
+	_, err = s.Alloc(held[:1])
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.GreaterOrEqual(t, time.Since(start), 20*time.Millisecond)
+}

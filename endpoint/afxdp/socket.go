@@ -33,6 +33,7 @@ type Socket struct {
 
 	// Of who sends.
 	transmitting sync.Mutex
+	writing      writeWait
 	out          []Frame
 	done         int
 	failure      error
@@ -142,17 +143,6 @@ func (s *Socket) bind(ifindex, queue int, flags uint16) error {
 
 // Queue is the number of the queue.
 func (s *Socket) Queue() int { return s.queue }
-
-// SetDeadline is SetReadDeadline and SetWriteDeadline.
-func (s *Socket) SetDeadline(t time.Time) error { return waited(s.file.SetDeadline(t)) }
-
-// SetReadDeadline is when Recv gives up with [os.ErrDeadlineExceeded], also one that waits already. Zero:
-// never.
-func (s *Socket) SetReadDeadline(t time.Time) error { return waited(s.file.SetReadDeadline(t)) }
-
-// SetWriteDeadline is when Send and Alloc give up with [os.ErrDeadlineExceeded], also such as wait
-// already. Zero: never.
-func (s *Socket) SetWriteDeadline(t time.Time) error { return waited(s.file.SetWriteDeadline(t)) }
 
 // close wakes who waits, and unmaps the rings when nobody uses them any more.
 func (s *Socket) close() error {
