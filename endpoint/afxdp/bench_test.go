@@ -131,3 +131,39 @@ func BenchmarkReceive(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	})
 }
+
+// BenchmarkAnswer is a function that answers each tunnel packet with one of its own.
+func BenchmarkAnswer(b *testing.B) {
+	b.ReportAllocs()
+	b.StopTimer()
+	r := newRig(b, 0)
+	_, s := r.open(Config{Mode: bpf.Native, RingSize: defaultRingSize})
+	require.NoError(b, s.SetDeadline(time.Time{}))
+	inner := answer.Build(b)
+	frames := make([]Frame, batch)
+	var tunnel Tunnel
+	c := contender{r, func(n int) (all int) {
+		for all < n {
+			got, err := s.Recv(frames)
+			for i := range frames[:got] {
+				if err == nil {
+					err = frames[i].Decode(&tunnel)
+				}
+				if err == nil {
+					err = frames[i].Reply(&tunnel, inner)
+				}
+			}
+			if err == nil {
+				got, err = s.Send(frames[:got])
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			all += got
+		}
+		return all
+	}}
+	b.ResetTimer()
+	b.StopTimer()
+	b.ReportMetric(c.round(b, flooded(b), b.N), "packets/s")
+}

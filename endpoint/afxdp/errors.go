@@ -5,12 +5,14 @@ package afxdp
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/bpf"
+	"github.com/mizar-go/mizar/internal/netns"
 	"github.com/mizar-go/mizar/maps"
 )
 
@@ -48,7 +50,9 @@ func explain(err error) error {
 		return fmt.Errorf("%w: it takes CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF: %w", bpf.ErrPermission, err)
 	case is(err, unix.EBUSY, unix.EEXIST):
 		return fmt.Errorf("%w: %w", maps.ErrExists, err)
-	case is(err, unix.ENODEV, unix.ENXIO):
+	case is(err, netns.ErrNotNetNS):
+		return fmt.Errorf("%w: %w", maps.ErrInvalid, err)
+	case is(err, unix.ENODEV, unix.ENXIO, fs.ErrNotExist):
 		return fmt.Errorf("%w: %w", maps.ErrNotFound, err)
 	case is(err, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT):
 		return fmt.Errorf("%w: %w", bpf.ErrNotSupported, err)

@@ -5,7 +5,6 @@ package afxdp
 import (
 	"context"
 	"net"
-	"os"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -34,7 +33,8 @@ func TestOpenErrors(t *testing.T) {
 		want error
 	}{
 		{"no such interface", context.Background(), Config{Interface: "none0", NetNS: path(r.fn)}, maps.ErrNotFound},
-		{"no such namespace", context.Background(), Config{Interface: "fn0", NetNS: "/none"}, os.ErrNotExist},
+		{"no such namespace", context.Background(), Config{Interface: "fn0", NetNS: "/none"}, maps.ErrNotFound},
+		{"no namespace", context.Background(), Config{Interface: "fn0", NetNS: "/dev/null"}, maps.ErrInvalid},
 		{"no such queue", context.Background(), Config{Queues: []int{0, 7}}, maps.ErrInvalid},
 		{"zero copy on a veth", context.Background(), Config{ZeroCopy: true}, bpf.ErrNotSupported},
 		{"no native XDP", context.Background(), Config{Interface: "lo", NetNS: path(r.fn), Mode: bpf.Native}, bpf.ErrNotSupported},
@@ -45,7 +45,6 @@ func TestOpenErrors(t *testing.T) {
 			testutil.Leaks(t)
 			_, err := Open(c.ctx, r.config(c.c))
 			require.ErrorIs(t, err, c.want)
-			t.Log(err)
 		})
 	}
 	r.open(Config{}) // nothing is in the way

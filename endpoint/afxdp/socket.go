@@ -146,7 +146,11 @@ func (s *Socket) Queue() int { return s.queue }
 
 // close wakes who waits, and unmaps the rings when nobody uses them any more.
 func (s *Socket) close() error {
-	err := s.file.Close() // waits until no step runs
+	err := s.file.Close() // after which no step runs
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	s.transmitting.Lock()
+	defer s.transmitting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(err, s.umem.forget(),

@@ -39,7 +39,8 @@ func newWatch() (*watch, error) {
 	return w, nil
 }
 
-// start looks after sockets until close, in a goroutine of its own.
+// start looks after sockets until close, in a goroutine of its own. That keeps them also from being collected:
+// a Port that was forgotten leaks, but its memory is nobody else's while the kernel writes there.
 func (w *watch) start(sockets []*Socket) {
 	w.done.Go(func() {
 		for {
