@@ -106,21 +106,23 @@ func (s *Socket) alloc() {
 	}
 }
 
-// reap takes back what was sent.
+// reap takes back what was sent, and says how much: what the kernel invents is no progress.
 func (s *Socket) reap() (moved uint32) {
 	there, ok := s.completion.filled()
 	if !ok {
 		s.count.invalid++
 	}
 	for i := range there {
-		if !s.umem.sent(s.completion.peek(i)) {
+		if s.umem.sent(s.completion.peek(i)) {
+			moved++
+		} else {
 			s.count.invalid++
 		}
 	}
 	if there > 0 {
 		s.completion.consume(there)
 	}
-	return there
+	return moved
 }
 
 // place puts frames into the tx ring.
