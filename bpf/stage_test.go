@@ -320,6 +320,16 @@ func TestFunctionEndpoint(t *testing.T) {
 		in := tunnel(t, far4, host4, vni, options, inner(t, macFar, macVirtual, f4, function, 9))
 		r.check(packetCase{name: "whole", from: -1, in: in, reason: TableReasonREASON_DELIVER, out: delivered(in, macB)})
 	}
+	// From an endpoint here too, between addresses that stand for no host.
+	dummy := netip.MustParseAddr("192.0.0.8")
+	own := inner(t, macA, macVirtual, a4, function, 9)
+	r.check(packetCase{name: "from here", from: 0, in: own, reason: TableReasonREASON_DELIVER_LOCAL,
+		out: delivered(tunnel(t, dummy, dummy, vni, nil, sent(own)), macB)})
+	fits := mtu - 50 // what is around it
+	r.check(packetCase{name: "from here, as large as it may be", from: 0, reason: TableReasonREASON_DELIVER_LOCAL,
+		in: inner(t, macA, macVirtual, a4, function, fits-28)})
+	r.check(packetCase{name: "from here, too big", from: 0, reason: TableReasonREASON_TOO_BIG_REPLY,
+		in: inner(t, macA, macVirtual, a4, function, fits-28+1)})
 	in := tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, f4, function, 1450))
 	r.check(packetCase{name: "too big", from: -1, in: in, reason: TableReasonDROP_TOO_BIG})
 	row.Ifindex, row.Host = 0, address(far4)

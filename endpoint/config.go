@@ -53,6 +53,13 @@ type Config struct {
 	// endpoints of one host use it whole, and who sends too much elsewhere is told so by ICMP.
 	MTU int
 
+	// Function makes it an endpoint that gets tunnel packets as they came, outer headers and options included,
+	// for a network function: behind its interface may be an AF_XDP socket (package endpoint/afxdp), a packet
+	// socket, or a program. What another endpoint of this host sends it comes in a tunnel packet, too, from and
+	// to 192.0.0.8, the address that stands for no host. What it sends are frames like any other endpoint's.
+	// Its MTU is that of the tunnel packets; zero: what the largest droplet takes.
+	Function bool
+
 	Mode   Mode   // how the agent is attached; zero: TCX
 	Cookie uint64 // the caller's, kept with the endpoint and its rows
 }

@@ -187,7 +187,7 @@ func (b *creation) publish(ctx context.Context) error {
 	rows := make([]maps.Endpoint, 0, len(b.keys))
 	for _, k := range b.keys {
 		rows = append(rows, maps.Endpoint{
-			VNI: k.VNI, Addr: k.Addr, Ifindex: b.saved.Ifindex, MAC: b.MAC, Cookie: b.Cookie,
+			VNI: k.VNI, Addr: k.Addr, Ifindex: b.saved.Ifindex, MAC: b.MAC, Function: b.Function, Cookie: b.Cookie,
 		})
 	}
 	b.undo.push(func() error { // also of some of them
@@ -213,6 +213,7 @@ func (b *creation) endpoint() *Endpoint {
 		MAC:           append(net.HardwareAddr(nil), b.MAC...),
 		MTU:           b.MTU,
 		Mode:          b.Mode,
+		Function:      b.Function,
 		Adopted:       b.Adopt,
 		Cookie:        b.Cookie,
 		Traffic:       b.agent.Traffic,

@@ -17,6 +17,7 @@ type Endpoint struct {
 	MAC           net.HardwareAddr // of the workload's side
 	MTU           int              // of the workload's side, in bytes
 	Mode          Mode             // how its agent is attached, never Auto
+	Function      bool             // it gets tunnel packets as they are
 	Adopted       bool             // the interface was there before
 	Gone          bool             // the interface is there no more: only Delete is left
 	Partial       bool             // making or deleting it was cut short, or somebody took the agent off: Delete it

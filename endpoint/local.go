@@ -43,7 +43,7 @@ func (m *Manager) snapshot(ctx context.Context) ([]*Endpoint, error) {
 		}
 	}
 	slices.SortFunc(saved, func(a, b maps.Saved) int { return a.Ifindex - b.Ifindex })
-	addrs, err := m.addresses(ctx)
+	addrs, functions, err := m.addresses(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (m *Manager) snapshot(ctx context.Context) ([]*Endpoint, error) {
 			if err != nil {
 				return err
 			}
-			e.Addrs = sorted(addrs[s.Ifindex])
+			e.Addrs, e.Function = sorted(addrs[s.Ifindex]), functions[s.Ifindex]
 			e.Partial = e.VNI == 0 || len(e.Addrs) == 0 || !e.Gone && attached[s.Ifindex] != len(hooks(s.Mode))
 			all = append(all, e)
 		}
@@ -82,21 +82,22 @@ func (m *Manager) attached() (map[int]int, error) {
 	return n, nil
 }
 
-// addresses reads which addresses are at which interface.
-func (m *Manager) addresses(ctx context.Context) (map[int][]netip.Addr, error) {
-	all := make(map[int][]netip.Addr)
+// addresses reads which addresses are at which interface, and which of these are functions'.
+func (m *Manager) addresses(ctx context.Context) (all map[int][]netip.Addr, functions map[int]bool, err error) {
+	all, functions = make(map[int][]netip.Addr), make(map[int]bool)
 	for e, err := range m.tables.Endpoints.All() {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if e.Ifindex != 0 {
 			all[e.Ifindex] = append(all[e.Ifindex], e.Addr)
+			functions[e.Ifindex] = e.Function
 		}
 	}
-	return all, nil
+	return all, functions, nil
 }
 
 // describe says what the tables and the kernel know of an interface.

@@ -56,6 +56,21 @@ func defaultMTU(droplets *maps.Droplets) (int, error) {
 	return mtu, nil
 }
 
+// tunnelMTU is the size of the largest packet that a droplet takes.
+func tunnelMTU(droplets *maps.Droplets) (int, error) {
+	mtu := 0
+	for d, err := range droplets.All() {
+		if err != nil {
+			return 0, fmt.Errorf("read droplets: %w", err)
+		}
+		mtu = max(mtu, d.MTU)
+	}
+	if mtu == 0 {
+		mtu = commonMTU
+	}
+	return mtu, nil
+}
+
 func has6(d maps.Droplet) bool {
 	for _, a := range d.Addrs {
 		if a.Is6() {

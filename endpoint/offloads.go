@@ -2,6 +2,8 @@
 
 package endpoint
 
+import "maps"
+
 // offloads are the features that the workload's end of a veth has to have.
 func offloads(mode Mode) map[string]bool {
 	want := map[string]bool{
@@ -19,11 +21,17 @@ func offloads(mode Mode) map[string]bool {
 		"tx-sctp-segmentation":           false,
 		"tx-gso-list":                    false,
 	}
-	if !mode.XDP() {
-		return want
+	if mode.XDP() {
+		maps.Copy(want, whole())
 	}
+	return want
+}
+
+// whole are the features that who sends to XDP must not have: XDP sees the bytes alone.
+func whole() map[string]bool {
+	want := make(map[string]bool)
 	for _, name := range []string{
-		// XDP sees the bytes alone: no checksum that somebody else will complete,
+		// No checksum that somebody else will complete,
 		"tx-checksum-ip-generic",
 		"tx-checksum-sctp",
 		// no packet that somebody else will cut,

@@ -91,14 +91,22 @@ func (b *creation) makeVeth(ctx context.Context) error {
 		return err
 	}
 	return b.do(ctx, "offloads", func() error {
-		return b.ns.Do(func() error { return ethtool.Set(b.Interface, offloads(b.Mode)) })
+		err := b.ns.Do(func() error { return ethtool.Set(b.Interface, offloads(b.Mode)) })
+		if err == nil && b.Function {
+			err = ethtool.Set(b.HostInterface, whole()) // XDP may be at the other end
+		}
+		return err
 	}, nil)
 }
 
 // settleVeth fills in what the caller left open, and sees whether the names are free.
 func (b *creation) settleVeth() (err error) {
 	if b.MTU == 0 {
-		if b.MTU, err = defaultMTU(b.m.tables.Droplets); err != nil {
+		size := defaultMTU
+		if b.Function {
+			size = tunnelMTU
+		}
+		if b.MTU, err = size(b.m.tables.Droplets); err != nil {
 			return err
 		}
 		if err := b.fits(b.MTU); err != nil {

@@ -19,7 +19,10 @@ type Endpoint struct {
 	Host    netip.Addr       // underlay address of its host; zero: it is local
 	Ifindex int              // its host-side interface, which has a row in Agents; 0: it is not local
 	MAC     net.HardwareAddr // what a sender writes; zero: one that every host's delivery replaces
-	Cookie  uint64           // the caller's
+	// Function: it takes tunnel packets as they are, outer headers and options included. Of one elsewhere only its
+	// host has to know.
+	Function bool
+	Cookie   uint64 // the caller's
 }
 
 // EndpointKey names an endpoint's address.
@@ -59,8 +62,12 @@ func (e Endpoint) validate() error {
 }
 
 func (e Endpoint) toWire() bpf.TableEndpoint {
+	kind := bpf.TableEndpointKindENDPOINT_SIMPLE
+	if e.Function {
+		kind = bpf.TableEndpointKindENDPOINT_FUNCTION
+	}
 	return bpf.TableEndpoint{
-		Kind:    bpf.TableEndpointKindENDPOINT_SIMPLE,
+		Kind:    kind,
 		Mac:     macToWire(e.MAC),
 		Ifindex: uint32(e.Ifindex),
 		Host:    toWire(e.Host),
@@ -71,12 +78,13 @@ func (e Endpoint) toWire() bpf.TableEndpoint {
 func endpointFromWire(k bpf.TableEndpointKey, v bpf.TableEndpoint) (Endpoint, error) {
 	key := fromEndpointKey(k)
 	return Endpoint{
-		VNI:     key.VNI,
-		Addr:    key.Addr,
-		Host:    fromWire(v.Host),
-		Ifindex: int(v.Ifindex),
-		MAC:     macFromWire(v.Mac),
-		Cookie:  v.Cookie,
+		VNI:      key.VNI,
+		Addr:     key.Addr,
+		Host:     fromWire(v.Host),
+		Ifindex:  int(v.Ifindex),
+		MAC:      macFromWire(v.Mac),
+		Function: v.Kind == bpf.TableEndpointKindENDPOINT_FUNCTION,
+		Cookie:   v.Cookie,
 	}, nil
 }
 

@@ -149,7 +149,7 @@ agent_route(ctx_t *ctx, struct packet *p, const struct settings *s, const struct
 			d = find_direct(s, &key);
 	}
 	if (ep) {
-		if (ep->kind != ENDPOINT_SIMPLE && !(ep->kind == ENDPOINT_FUNCTION && !ep->ifindex))
+		if (ep->kind != ENDPOINT_SIMPLE && ep->kind != ENDPOINT_FUNCTION)
 			return DROP_KIND;
 		if (ep->ifindex) {
 			bpf_tail_call(ctx, &programs, 0);

@@ -142,20 +142,69 @@ static __always_inline enum reason refuse_size(ctx_t *ctx, const struct packet *
 	return tell_too_big(ctx, a->mtu, p->to, act);
 }
 
-/* A tunnel packet to a function: as it came, but for the MACs. */
-static __always_inline enum reason deliver_whole(ctx_t *ctx, const struct packet *p,
-						 const struct agent *a, int *act)
+/* Past XDP and AF_XDP at the workload's end goes nothing: no shortcut is taken. */
+static __always_inline enum reason hand_whole(ctx_t *ctx, const struct agent *a, __u32 ifindex,
+					      __u32 length, int *act)
 {
 	struct ethhdr *eth = AT(ctx, 0, struct ethhdr);
 
 	if (!eth)
 		return DROP_MODIFY;
-	if (p->outer_end - ETH_HLEN > a->mtu)
-		return DROP_TOO_BIG;
 	fill_ethernet(eth, a->mac, virtual_mac, eth->h_proto);
-	count_delivered(a, p->length);
-	*act = ctx_deliver(ctx, a, p->to, p->outer_v6, false);
-	return REASON_DELIVER;
+	count_delivered(a, length);
+	*act = bpf_redirect(ifindex, 0);
+	return REASON_NONE;
+}
+
+/* A tunnel packet to a function: as it came, but for the MACs. */
+static __always_inline enum reason deliver_whole(ctx_t *ctx, const struct packet *p,
+						 const struct agent *a, int *act)
+{
+	__u32 size = p->segment ? inner_size(ctx, p) + p->l3 : p->outer_end;
+	enum reason r;
+
+	if (size - ETH_HLEN > a->mtu)
+		return DROP_TOO_BIG;
+	r = hand_whole(ctx, a, p->to, p->length, act);
+	return r ? r : REASON_DELIVER;
+}
+
+/* IPv4's dummy address (RFC 7600): stands for this host in what never leaves it. */
+#define DUMMY bpf_htonl(0xc0000008)
+
+/* What an endpoint here sent to a function here: in a tunnel packet, as those come from elsewhere. */
+__noinline int deliver_wrapped(ctx_t *ctx, int *act)
+{
+	__u32 zero = 0;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+	const struct agent *a;
+	struct hop *h;
+	__u32 size;
+	__u8 mac[6];
+	enum reason r;
+
+	if (!p || !s || !act)
+		return DROP_NO_AGENT;
+	h = &p->path.hop;
+	a = find_agent(p, p->from);
+	if (!a)
+		return DROP_NO_AGENT;
+	__builtin_memcpy(mac, a->mac, 6); /* the next may take its place */
+	a = find_agent(p, p->to);
+	if (!a)
+		return DROP_TENANT;
+	size = outer_length(false, false) + (p->tagged ? ETH_HLEN + 4 : ETH_HLEN);
+	if (inner_size(ctx, p) + size > a->mtu)
+		return answer_too_big(ctx, p, a->mtu - size, act);
+	__builtin_memset(h, 0, sizeof(*h));
+	address_v4(&h->source, DUMMY);
+	p->hash = flow_hash(ctx, p);
+	r = wrap(ctx, p, s, h, &h->source, mac, virtual_mac, false, p->length);
+	if (r)
+		return r;
+	r = hand_whole(ctx, a, p->to, ctx_len(ctx), act);
+	return r ? r : REASON_DELIVER_LOCAL;
 }
 
 /* What came through a tunnel. */
@@ -191,6 +240,8 @@ static __always_inline enum reason deliver_local(ctx_t *ctx, const struct packet
 		return DROP_TENANT;
 	if (p->to == p->from)
 		return DROP_LOOP; /* a router's route to itself */
+	if (p->whole)
+		return deliver_wrapped(ctx, act);
 	if (inner_size(ctx, p) > a->mtu)
 		return answer_too_big(ctx, p, a->mtu, act);
 	r = hand_over(ctx, p, a, in_bytes ? p->tag_proto : p->ethertype, in_bytes, p->length, act);

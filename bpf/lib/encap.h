@@ -161,15 +161,11 @@ static __always_inline __u16 flow_port(__u32 hash)
 	return SPORT_FIRST + (hash & SPORT_MASK);
 }
 
-/*
- * Wrap a workload's frame of `length` bytes for `host`, and send it. With return-to-sender where it goes by a bouncer.
- * The size was checked.
- */
-static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
-					       const struct settings *s, const struct hop *h,
-					       const struct address *host, const __u8 *src_mac,
-					       const __u8 *dst_mac, bool rts, __u32 length,
-					       int *act)
+/* Wrap a workload's frame of `length` bytes for `host`. With return-to-sender where it goes by a bouncer. */
+static __always_inline enum reason wrap(ctx_t *ctx, const struct packet *p,
+					const struct settings *s, const struct hop *h,
+					const struct address *host, const __u8 *src_mac,
+					const __u8 *dst_mac, bool rts, __u32 length)
 {
 	__u32 outer = outer_length(h->v6, rts);
 	__u32 l2 = p->tagged ? ETH_HLEN + 4 : ETH_HLEN;
@@ -213,9 +209,23 @@ static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
 		tag[0] = bpf_htons(p->tag);
 		tag[1] = p->ethertype;
 	}
+	return REASON_NONE;
+}
+
+/* And send it. The size was checked. */
+static __always_inline enum reason encapsulate(ctx_t *ctx, struct packet *p,
+					       const struct settings *s, const struct hop *h,
+					       const struct address *host, const __u8 *src_mac,
+					       const __u8 *dst_mac, bool rts, __u32 length,
+					       int *act)
+{
+	enum reason r = wrap(ctx, p, s, h, host, src_mac, dst_mac, rts, length);
+
+	if (r)
+		return r;
 	r = send_out(ctx, p, h, act);
 	if (!r)
-		count_sent(h, f.length + ETH_HLEN);
+		count_sent(h, ctx_len_known(ctx, length + outer_length(h->v6, rts) + ETH_HLEN));
 	return r;
 }
 

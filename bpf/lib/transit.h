@@ -359,6 +359,7 @@ static __always_inline enum reason transit_local(ctx_t *ctx, struct packet *p,
 		return DROP_NO_ENDPOINT;
 	p->from = ctx_ifindex(ctx);
 	p->to = ep->ifindex;
+	p->whole = ep->kind == ENDPOINT_FUNCTION;
 	r = run_stage(ctx, s, STAGE_DELIVER);
 	return r ? r : deliver_local(ctx, p, act);
 }

@@ -8,10 +8,10 @@
 //
 //	n, err := s.Recv(frames)        // a batch of packets, where the kernel has put them
 //	err = frames[0].Decode(&tunnel) // their tunnel headers: hosts, network, options
-//	err = frames[0].Reply(&tunnel, answer)
+//	err = frames[0].Answer(&tunnel, answer)
 //	n, err = s.Send(frames[:n])
 //
-// None of these allocates or copies a packet, but for the one copy that Reply's argument says. Frames lie in
+// None of these allocates or copies a packet, but for the one of what Answer is given. Frames lie in
 // memory that socket and kernel share, and go from hand to hand: [Frame] says whose they are when.
 //
 // What the kernel writes there is not believed. A descriptor counts only for memory of the socket's that the

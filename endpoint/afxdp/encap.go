@@ -15,9 +15,27 @@ const (
 	dontFragment = 0x4000
 )
 
-// Reply makes the frame the answer to a tunnel packet: inner, behind the headers of t.Reply(). Inner is an
-// Ethernet frame, and may be a part of the packet itself. The frame may be the one that t was read from, or
-// another.
+// Answer makes the frame what a function endpoint answers to a tunnel packet: an IP packet, which may be a part of
+// the packet itself. It goes through the endpoint's agent like all that endpoints send, which checks its source
+// and finds the way. The frame may be the one that t was read from, or another.
+func (f *Frame) Answer(t *Tunnel, ip []byte) error {
+	var head [ethernetSize]byte
+	copy(head[:], t.SourceMAC[:])
+	copy(head[6:], t.DestinationMAC[:])
+	switch {
+	case len(ip) >= ipv4Size && ip[0]>>4 == 4:
+		binary.BigEndian.PutUint16(head[12:], etherTypeIPv4)
+	case len(ip) >= ipv6Size && ip[0]>>4 == 6:
+		binary.BigEndian.PutUint16(head[12:], etherTypeIPv6)
+	default:
+		return invalid("answer %d bytes: no IP packet", len(ip))
+	}
+	return f.write(head[:], ip)
+}
+
+// Reply makes the frame the answer to a tunnel packet, for a function that is bound to a NIC, where nobody else
+// writes tunnel headers: inner, behind the headers of t.Reply(). Inner is an Ethernet frame, and may be a part of
+// the packet itself. The frame may be the one that t was read from, or another.
 func (f *Frame) Reply(t *Tunnel, inner []byte) error {
 	back := t.Reply()
 	return f.Encap(&back, inner)

@@ -250,3 +250,33 @@ func FuzzDecode(f *testing.F) {
 		require.Equal(t, tunnel.Header.VNI, again.Header.VNI)
 	})
 }
+
+// An answer goes to the agent: a plain frame from the function's MAC to whom it came from.
+func TestAnswerByTheAgent(t *testing.T) {
+	b := packet.Eth(mac1, mac2).Tunnel(packet.Host4(1), packet.Host4(2), 7).Packet(request).Build(t)
+	for _, c := range []struct {
+		name string
+		ip   []byte
+		kind byte // of the EtherType's second byte
+	}{
+		{"IPv4", answer.Build(t)[14:], 0x00},
+		{"IPv6", packet.Eth(mac1, mac2).IPv6(packet.Endpoint6(1), packet.Endpoint6(2)).UDP(1, 2).Payload(9).Build(t)[14:], 0xdd},
+	} {
+		f := holding(t, b)
+		var tunnel Tunnel
+		require.NoError(t, f.Decode(&tunnel))
+		require.NoError(t, f.Answer(&tunnel, c.ip), c.name)
+		want := append(append(append([]byte(nil), mac1...), mac2...), f.Bytes()[12], c.kind)
+		require.Equal(t, append(want, c.ip...), f.Bytes(), c.name)
+		require.Contains(t, []byte{0x08, 0x86}, f.Bytes()[12])
+	}
+	f := holding(t, b)
+	var tunnel Tunnel
+	require.NoError(t, f.Decode(&tunnel))
+	for _, bad := range [][]byte{nil, make([]byte, 60), answer.Build(t)[14:33], append([]byte{0x60}, make([]byte, 38)...)} {
+		require.ErrorIs(t, f.Answer(&tunnel, bad), maps.ErrInvalid)
+		require.Equal(t, b, f.Bytes())
+	}
+	f.Release()
+	require.ErrorIs(t, f.Answer(&tunnel, answer.Build(t)[14:]), ErrFrame)
+}
