@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/mizar-go/mizar/internal/probe"
 )
 
 // A bench is a rig whose loopback is droplet and agent at once: that is where BPF_PROG_RUN has packets
@@ -268,6 +270,62 @@ func BenchmarkTCX(b *testing.B) {
 		c.wantCounted(b, x, benchRounds*benchCalls)
 		b.ReportMetric(ns[0]-ns[1], "ns/packet")
 	})
+}
+
+// BenchmarkStages tells what functions that do nothing cost a packet that is delivered by XDP, beside one where nobody
+// has any: those of other stages, those of other packets, and so many of its own.
+func BenchmarkStages(b *testing.B) {
+	x := newBench(b)
+	x.fill(1, TableEndpoint{Ifindex: loopback})
+	frame := works()[1].frame(b, outerPairs[0])
+	spec, err := probe.LoadEmpty()
+	require.NoError(b, err)
+	f, err := LoadFunction(x.tables, "empty", spec, nil)
+	require.NoError(b, err)
+	defer f.Close()
+	nothing := &probed{f, x.rig}
+	run := func(target *ebpf.Program, ret uint32) func() float64 {
+		return func() float64 {
+			x.aim(frame, target, 1)
+			return x.run(x.objects.Fresh, frame, ret)
+		}
+	}
+	chains := func(stage Stage, v uint32, n int) func() {
+		return func() {
+			x.settings(func(s *TableSettings) { s.Stages = 0 })
+			if n != 0 {
+				x.chain(stage, v, 0, 30, slices.Repeat([]*probed{nothing}, n)...)
+			}
+		}
+	}
+	none := chains(0, 0, 0)
+	for _, c := range []struct {
+		name string
+		set  func()
+	}{
+		{"at-other-stages", chains(TableStageSTAGE_FORWARD, vni, 1)},
+		{"of-others", chains(TableStageSTAGE_DELIVER, otherVNI, 1)},
+		{"1-function", chains(TableStageSTAGE_DELIVER, vni, 1)},
+		{"4-functions", chains(TableStageSTAGE_DELIVER, vni, 4)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for b.Loop() {
+				x.resetCounters()
+				with, without := run(x.p.TransitXDP, xdpRedirect), run(x.p.TransitXDP, xdpRedirect)
+				ns := rounds(
+					func() float64 { c.set(); return with() },
+					func() float64 { none(); return without() },
+					func() float64 { return x.run(x.objects.Swap, frame, xdpTX) },
+				)
+				require.Equal(b, map[TableReason]uint64{TableReasonREASON_DELIVER: 2 * benchRounds * benchRepeat}, x.counters())
+				b.ReportMetric(ns[0]-ns[1], "ns/packet")
+				b.ReportMetric((ns[0]-ns[1])/ns[2], "x-floor")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 // benchWorks runs f for every kind of work, outer family and size of the table.

@@ -25,7 +25,9 @@ func TestLoad(t *testing.T) {
 
 	// The verifier gives up at a million instructions, and how many it looks at differs between kernels.
 	for name, program := range map[string]*ebpf.Program{"transit, XDP": p.TransitXDP, "transit, tcx": p.TransitTCX,
-		"agent, XDP": p.AgentXDP, "agent, tcx": p.AgentTCX} {
+		"agent, XDP": p.AgentXDP, "agent, tcx": p.AgentTCX,
+		"transit again, XDP": p.TransitResumeXDP, "transit again, tcx": p.TransitResumeTCX,
+		"agent again, XDP": p.AgentResumeXDP, "agent again, tcx": p.AgentResumeTCX} {
 		info, err := program.Info()
 		require.NoError(t, err)
 		n, ok := info.VerifiedInstructions()
