@@ -36,6 +36,11 @@ type Config struct {
 	// are the host's. False: they are dropped.
 	PassOthers bool
 
+	// Pin is a directory on bpffs, made if it is not there, for the program to stay in when its process dies:
+	// packets are dropped then, or passed, and counted by [Unclaimed]; the next Open takes over. Close leaves it
+	// attached, [Remove] takes it off. Mode and PassOthers are of who attached it. Empty: it goes with the Port.
+	Pin string
+
 	// Map is one of sockets whose program somebody else attached, see [NewProgram]; nothing is attached
 	// then, and Mode and PassOthers are not looked at. It stays the caller's. Nil: one is made, and a program
 	// for it.
@@ -86,6 +91,9 @@ func (c Config) validate() (Config, error) {
 	case bpf.Auto, bpf.Native, bpf.Generic:
 	default:
 		return c, invalid("mode %s: not native or generic XDP", c.Mode)
+	}
+	if c.Map != nil && c.Pin != "" {
+		return c, invalid("a map of somebody else's has a program that is not ours to pin")
 	}
 	if c.Map != nil && c.Map.Type() != ebpf.XSKMap {
 		return c, invalid("map of type %s: not of sockets", c.Map.Type())

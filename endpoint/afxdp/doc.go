@@ -19,8 +19,8 @@
 // which [Stats] counts, and holds up nobody: the program drops what no socket takes.
 //
 // Sockets wait by the runtime's poller: a goroutine in Recv takes no thread, deadlines work as those of
-// package net do, and [Port.Close] wakes all. The program goes with the Port; who wants packets dropped, and
-// not passed to the stack, also while no function runs, attaches [NewProgram]'s and gives Config.Map.
+// package net do, and [Port.Close] wakes all. The program goes with the Port; with Config.Pin it stays,
+// so that packets are dropped and counted, and do not get to the stack, also while no function runs.
 //
 // XDP sees checksums as they are in memory: whoever makes the veth turns off tx-checksum-ip-generic at the
 // other end, or packets of the same host come with checksums that are not finished.

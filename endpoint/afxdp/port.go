@@ -27,19 +27,21 @@ type Port struct {
 	Interface string
 	// Ifindex is the kernel's number for it.
 	Ifindex int
-	// Mode is how the program is attached: native or generic. Auto where it is another's.
+	// Mode is how the program is attached: native or generic. Auto where it is another's, or was there before.
 	Mode bpf.Mode
 	// Why says in a sentence why it is that mode.
 	Why string
 	// MultiBuffer tells whether packets may lie in several buffers.
 	MultiBuffer bool
 
-	sockets []*Socket
-	mu      sync.Mutex
-	watch   *watch
-	program link.Link
-	table   *ebpf.Map
-	ours    bool // the table
+	sockets   []*Socket
+	mu        sync.Mutex
+	watch     *watch
+	program   link.Link
+	pinned    bool // the program: it stays
+	table     *ebpf.Map
+	ours      bool      // the table
+	unclaimed *ebpf.Map // counts what no socket was there for; nil with another's program
 }
 
 // Open binds a socket to each queue, and has the interface's packets redirected to them. What it has done
@@ -92,14 +94,44 @@ func (p *Port) open(ctx context.Context, c Config) error {
 		return err
 	}
 	p.watch.start(p.sockets)
-	if err := p.publish(c, dev); err != nil {
+	last := slices.MaxFunc(p.sockets, func(a, b *Socket) int { return a.queue - b.queue })
+	there, err := p.adopt(c, last.queue+1)
+	if err != nil {
 		return err
 	}
-	if c.Map != nil {
-		p.Why = "the program is another's"
-		return ctx.Err()
+	if !there {
+		err = p.prepare(c, last.queue+1)
 	}
-	return p.attach(ctx, c, dev)
+	if err == nil {
+		err = p.publish()
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case err != nil:
+		return err
+	case there:
+		p.pinned = true
+		return nil
+	case c.Map != nil:
+		p.Why = "the program is another's"
+		return nil
+	}
+	return p.attachNew(c, dev)
+}
+
+// prepare makes the maps of the program, or takes the caller's.
+func (p *Port) prepare(c Config, queues int) (err error) {
+	if p.table = c.Map; p.table != nil {
+		return nil
+	}
+	p.ours = true
+	if p.table, err = newMap(queues); err != nil {
+		return err
+	}
+	p.unclaimed, err = newCount()
+	return err
 }
 
 // bind makes the sockets. Nothing comes in yet.
@@ -190,14 +222,7 @@ func explainBind(err error, c Config, queue int) error {
 }
 
 // publish puts the sockets into the map that the program redirects by.
-func (p *Port) publish(c Config, dev netlink.Link) (err error) {
-	if p.table = c.Map; p.table == nil {
-		p.ours = true
-		last := slices.MaxFunc(p.sockets, func(a, b *Socket) int { return a.queue - b.queue })
-		if p.table, err = newMap(last.queue + 1); err != nil {
-			return err
-		}
-	}
+func (p *Port) publish() error {
 	for _, s := range p.sockets {
 		err := s.control(func(fd int) error { return p.table.Update(uint32(s.queue), uint32(fd), ebpf.UpdateAny) })
 		if err != nil {
@@ -207,23 +232,10 @@ func (p *Port) publish(c Config, dev netlink.Link) (err error) {
 	return nil
 }
 
-func (p *Port) attach(ctx context.Context, c Config, dev netlink.Link) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	program, err := NewProgram(p.table, c.PassOthers)
-	if err != nil {
-		return err
-	}
-	defer program.Close()
-	p.program, p.Mode, p.Why, err = attach(program, dev, c.Mode)
-	return err
-}
-
 // Sockets are those of the queues, in the order of Config.Queues.
 func (p *Port) Sockets() []*Socket { return slices.Clone(p.sockets) }
 
-// Close takes the program off, closes the sockets and wakes who waits for them, with [net.ErrClosed]. It
+// Close takes the program off, unless it is pinned, closes the sockets and wakes who waits for them, with [net.ErrClosed]. It
 // may be called again, and while they are in use. Frames that the caller has are memory still, but of
 // nothing.
 func (p *Port) Close() error {
@@ -235,7 +247,10 @@ func (p *Port) Close() error {
 		p.watch = nil
 	}
 	if p.program != nil {
-		errs = append(errs, p.program.Detach(), p.program.Close())
+		if !p.pinned {
+			errs = append(errs, p.program.Detach())
+		}
+		errs = append(errs, p.program.Close())
 		p.program = nil
 	}
 	for _, s := range p.sockets {
@@ -247,5 +262,7 @@ func (p *Port) Close() error {
 		errs = append(errs, p.table.Close())
 		p.ours = false
 	}
+	errs = append(errs, p.unclaimed.Close()) // of a nil map: nothing
+	p.unclaimed = nil
 	return errors.Join(errs...)
 }

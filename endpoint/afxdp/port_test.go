@@ -111,18 +111,26 @@ func TestProgram(t *testing.T) {
 	sockets, err := newMap(1)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
+	counts, err := newCount()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, counts.Close()) })
 	for _, c := range []struct {
 		pass bool
 		want uint32
 	}{{false, xdpDrop}, {true, xdpPass}} {
-		p, err := NewProgram(sockets, c.pass)
+		p, err := NewProgram(sockets, counts, c.pass)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, p.Close()) })
 		got, err := p.Run(&ebpf.RunOptions{Data: make([]byte, 64)})
 		require.NoError(t, err)
 		assert.Equal(t, c.want, got)
 	}
-	_, err = NewProgram(nil, false)
+	n, err := count(counts)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, n)
+	_, err = NewProgram(nil, counts, false)
+	require.ErrorIs(t, err, maps.ErrInvalid)
+	_, err = NewProgram(sockets, sockets, false)
 	require.ErrorIs(t, err, maps.ErrInvalid)
 }
 
@@ -132,7 +140,10 @@ func TestMap(t *testing.T) {
 	sockets, err := newMap(1)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
-	program, err := NewProgram(sockets, false)
+	counts, err := newCount()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, counts.Close()) })
+	program, err := NewProgram(sockets, counts, false)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, program.Close()) })
 	var l link.Link

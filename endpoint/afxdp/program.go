@@ -20,14 +20,19 @@ import (
 const (
 	xdpDrop = 1
 	xdpPass = 2
+
+	xdpRedirect = 4
 )
 
 // NewProgram loads the program that [Open] attaches: it redirects to the sockets in a map, by queue, and
-// drops what has none, or passes it on. It serves who attaches it for himself, pinned, so that packets are
-// dropped, and do not get to the stack, while no process has sockets there. It is the caller's to close.
-func NewProgram(sockets *ebpf.Map, pass bool) (*ebpf.Program, error) {
+// drops what has none, or passes it on, and counts that in the first entry of a map of 8 bytes for each CPU. It
+// serves who attaches it for himself; [Config.Pin] does that. It is the caller's to close.
+func NewProgram(sockets, unclaimed *ebpf.Map, pass bool) (*ebpf.Program, error) {
 	if sockets == nil || sockets.Type() != ebpf.XSKMap {
 		return nil, fmt.Errorf("load program: %w", invalid("sockets: not a map of them"))
+	}
+	if unclaimed == nil || unclaimed.Type() != ebpf.PerCPUArray || unclaimed.ValueSize() != 8 {
+		return nil, fmt.Errorf("load program: %w", invalid("unclaimed: not a map of counts"))
 	}
 	otherwise := int32(xdpDrop)
 	if pass {
@@ -44,7 +49,19 @@ func NewProgram(sockets *ebpf.Map, pass bool) (*ebpf.Program, error) {
 			asm.LoadMapPtr(asm.R1, sockets.FD()),
 			asm.Mov.Imm(asm.R3, otherwise), // 5.3: what the helper returns where there is no socket
 			asm.FnRedirectMap.Call(),
-			asm.Return(),
+			asm.JEq.Imm(asm.R0, xdpRedirect, "done"),
+			asm.Mov.Imm(asm.R1, 0),
+			asm.StoreMem(asm.RFP, -4, asm.R1, asm.Word),
+			asm.LoadMapPtr(asm.R1, unclaimed.FD()),
+			asm.Mov.Reg(asm.R2, asm.RFP),
+			asm.Add.Imm(asm.R2, -4),
+			asm.FnMapLookupElem.Call(),
+			asm.JEq.Imm(asm.R0, 0, "otherwise"),
+			asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord),
+			asm.Add.Imm(asm.R1, 1),
+			asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord),
+			asm.Mov.Imm(asm.R0, otherwise).WithSymbol("otherwise"),
+			asm.Return().WithSymbol("done"),
 		},
 	})
 	if err != nil {
@@ -59,6 +76,16 @@ func newMap(queues int) (*ebpf.Map, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create map of sockets: %w", explain(err))
+	}
+	return m, nil
+}
+
+func newCount() (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "mizar_unclaimed", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create map of counts: %w", explain(err))
 	}
 	return m, nil
 }
