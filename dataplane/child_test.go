@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -32,6 +33,7 @@ const (
 	hold     = "hold"     // fills the instance and waits
 	upgrade  = "upgrade"  // replaces the programs, and stops before it is done
 	building = "building" // makes the instance, and stops before it is published
+	function = "function" // is a function in user space, in the first namespace
 )
 
 // Descriptors that it inherits.
@@ -54,6 +56,14 @@ func childRun(ctx context.Context, mode string) error {
 		fmt.Println("ready")
 		_, err := io.Copy(io.Discard, os.Stdin)
 		return errors.Join(err, errors.New("nobody killed me"))
+	}
+	if mode == function {
+		e, err := newEcho(ctx, fdPath(childNS), filepath.Join(os.Getenv(childBPFFS), function))
+		if err != nil {
+			return err
+		}
+		defer e.stop()
+		return wait()
 	}
 	at := map[string]string{upgrade: "exchange", building: "publish"}[mode]
 	a, b := &host{name: "a", bpffs: os.Getenv(childBPFFS), addr: addrA}, &host{addr: addrB}
@@ -87,9 +97,21 @@ func (h *host) killed(t testing.TB, mode string, workload *netns.Handle) {
 // held runs a child until it is ready. The function returned kills it.
 func (h *host) held(t testing.TB, mode string, workload *netns.Handle, env ...string) (kill func()) {
 	t.Helper()
+	end := h.child(t, mode, env, h.ns, workload)
+	return func() {
+		t.Helper()
+		_, err := open(t.Context(), h.config(), nil)
+		require.ErrorIs(t, err, ErrLocked)
+		end()
+	}
+}
+
+// child runs a child, that has namespaces, until it is ready. The function returned kills it.
+func (h *host) child(t testing.TB, mode string, env []string, namespaces ...*netns.Handle) (kill func()) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(append(os.Environ(), childMode+"="+mode, childBPFFS+"="+h.bpffs), env...)
-	for _, ns := range []*netns.Handle{h.ns, workload} {
+	for _, ns := range namespaces {
 		fd, err := unix.FcntlInt(uintptr(ns.FD()), unix.F_DUPFD_CLOEXEC, 0)
 		require.NoError(t, err)
 		f := os.NewFile(uintptr(fd), "netns")
@@ -108,8 +130,6 @@ func (h *host) held(t testing.TB, mode string, workload *netns.Handle, env ...st
 	}
 	return func() {
 		t.Helper()
-		_, err := open(t.Context(), h.config(), nil)
-		require.ErrorIs(t, err, ErrLocked)
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
 	}

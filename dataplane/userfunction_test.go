@@ -3,12 +3,14 @@
 package dataplane
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,20 +36,29 @@ type echo struct {
 
 func startEcho(t *testing.T, ns *netns.Handle) *echo {
 	t.Helper()
-	p, err := afxdp.Open(t.Context(), afxdp.Config{Interface: "eth0", NetNS: fdPath(ns.FD())})
+	e, err := newEcho(t.Context(), fdPath(ns.FD()), "")
 	require.NoError(t, err)
-	t.Logf("function: %v: %s", p.Mode, p.Why)
+	t.Logf("function: %v: %s", e.port.Mode, e.port.Why)
+	t.Cleanup(e.stop)
+	return e
+}
+
+// newEcho runs it, pinned or not.
+func newEcho(ctx context.Context, ns, pin string) (*echo, error) {
+	p, err := afxdp.Open(ctx, afxdp.Config{Interface: "eth0", NetNS: ns, Pin: pin})
+	if err != nil {
+		return nil, err
+	}
 	e := &echo{port: p}
 	var done sync.WaitGroup
 	for _, s := range p.Sockets() {
 		done.Go(func() { e.run(s) })
 	}
 	e.stop = sync.OnceFunc(func() {
-		require.NoError(t, p.Close())
+		p.Close()
 		done.Wait()
 	})
-	t.Cleanup(e.stop)
-	return e
+	return e, nil
 }
 
 func (e *echo) run(s *afxdp.Socket) {
@@ -202,4 +213,77 @@ func TestFunctionInUserSpace(t *testing.T) {
 		require.NoError(t, far.Close())
 		f.destroy(t)
 	})
+}
+
+// floodFunction sends datagrams to the function until it is stopped.
+func floodFunction(t *testing.T, from *netns.Handle) (stop func()) {
+	t.Helper()
+	var conn net.Conn
+	testutil.In(t, from, func() (err error) {
+		conn, err = net.Dial("udp", "10.0.0.53:53")
+		return err
+	})
+	var end atomic.Bool
+	var done sync.WaitGroup
+	done.Go(func() {
+		for b := make([]byte, 64); !end.Load(); {
+			conn.Write(b)
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		end.Store(true)
+		done.Wait()
+		conn.Close()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// A function that is flooded and killed, and one that does not listen, lose what is sent to them; the traffic of other
+// endpoints does not notice, and counters say what happened.
+func TestDeadFunction(t *testing.T) {
+	testutil.Leaks(t)
+	f := newFleet(t, droplet.TCX)
+	ctx := t.Context()
+	dp, far := f.a.open(t), f.b.open(t)
+	ns := testutil.NewNS(t)
+	_, err := dp.Endpoint.Create(ctx, endpoint.Config{
+		VNI: vni, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.53/24")}, NetNS: endpoint.FD(ns.FD()),
+		HostInterface: "mzfn", Function: true,
+	})
+	require.NoError(t, err)
+	require.NoError(t, far.Endpoint.Add(ctx, maps.Endpoint{VNI: vni, Addr: netip.MustParseAddr("10.0.0.53"), Host: f.a.addr}))
+	pin := filepath.Join(f.a.bpffs, function)
+	kill := f.a.child(t, function, nil, ns)
+	require.Equal(t, "olleh", asks(t, f.far, "10.0.0.53:53", "hello"))
+
+	alive := f.ping(t)
+	stop := floodFunction(t, f.far)
+	kill()
+	testutil.Eventually(t, patience, func() error {
+		if n, err := afxdp.Unclaimed(pin); err != nil || n < 1000 {
+			return fmt.Errorf("%d were not claimed: %v", n, err)
+		}
+		return nil
+	})
+	// The next takes over, and does not listen.
+	deaf, err := afxdp.Open(ctx, afxdp.Config{Interface: "eth0", NetNS: fdPath(ns.FD()), Pin: pin})
+	require.NoError(t, err)
+	testutil.Eventually(t, patience, func() error {
+		s, err := deaf.Sockets()[0].Stats()
+		if lost := s.RingFull + s.Dropped + s.FillEmpty; err != nil || lost < 1000 {
+			return fmt.Errorf("%d were lost: %v", lost, err)
+		}
+		return nil
+	})
+	stop()
+	alive()
+	require.NoError(t, deaf.Close())
+	kill = f.a.child(t, function, nil, ns)
+	require.Equal(t, "niaga", asks(t, f.far, "10.0.0.53:53", "again"))
+	kill()
+	require.NoError(t, afxdp.Remove(pin))
+	require.NoError(t, dp.Close())
+	require.NoError(t, far.Close())
+	f.destroy(t)
 }
