@@ -4,9 +4,15 @@
 // space, and loads both into the kernel.
 //
 // There are two programs, transit and agent, each compiled twice from the same headers: for XDP and for
-// tcx. [NewTables] makes the tables, [LoadPrograms] loads all four programs against them, and
-// [Programs.WireTransit] fills the arrays through which an agent tail-calls transit. Attaching is the
-// caller's: with packages droplet and endpoint, or with cilium/ebpf's links.
+// tcx. [NewTables] makes the tables, [LoadPrograms] loads all four programs against them,
+// [Programs.WireTransit] fills the arrays through which an agent tail-calls transit, and
+// [Programs.WireStages] those through which network functions come back. Attaching is the caller's: with
+// packages droplet and endpoint, or with cilium/ebpf's links.
+//
+// [LoadFunction] loads a network function, which is written in C with function.h: that file says how.
+//
+// A CPU keeps for a moment what it looked up. Package maps has it look again after every change; who writes the
+// maps without it writes another number to the first of Epochs, or waits 50 ms.
 //
 // What is loaded lives as long as a descriptor, a pin or an attachment holds it: Close only lets go of
 // the descriptors. Pin keeps it beyond the process.

@@ -24,6 +24,13 @@
 // Open finds the same droplets, endpoints and rows, and [Dataplane.Report] lists them. [Inspect] reads an
 // instance at any time.
 //
+// # Network functions
+//
+// A function is an eBPF program that an orchestrator writes, with bpf/function.h, and puts into the way of
+// packets: [Functions] loads it, [Stages] says whose packets run through it, where and in which order. Functions
+// and chains are part of the instance. One in user space has an endpoint of its own, with Function set in its
+// config, and a socket of package endpoint/afxdp behind it.
+//
 // # Kernel and capabilities
 //
 // Kernel 6.1 is the oldest that is tested. Open takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON to load and
