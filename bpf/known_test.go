@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -235,6 +236,76 @@ func TestKnownInterfaces(t *testing.T) {
 				if c.vni != 0 {
 					require.Equal(t, c.vni, out[14+20+8+6], hook)
 				}
+			}
+		}
+	}
+}
+
+// What is kept in a place goes when another takes the place, also where nobody ever wrote an epoch: who fills the
+// tables without package maps need not know of one.
+func TestKnownPlacesChangeHands(t *testing.T) {
+	r := newRig(t)
+	place := func(a netip.Addr) uint32 { // place_of, of hosts of IPv4
+		b := a.As4()
+		return (binary.BigEndian.Uint32(b[:]) ^ 0xffff) * 0x9e3779b1 >> (32 - 8)
+	}
+	var stranger netip.Addr // an endpoint's host, but no peer
+	for last := 64; !stranger.IsValid(); last++ {
+		if a := netip.AddrFrom4([4]byte{192, 0, 2, byte(last)}); place(a) == place(far4) {
+			stranger = a
+		}
+	}
+	r.endpoint(vni, elsewhere4, TableEndpoint{Host: address(stranger)})
+	r.change(func() error {
+		return netlink.NeighSet(&netlink.Neigh{LinkIndex: r.droplet, IP: stranger.AsSlice(),
+			HardwareAddr: macB, State: netlink.NUD_PERMANENT})
+	})
+	r.put(r.tables.Paths, address(stranger), TablePath{Refreshed: 1, Host: address(stranger)})
+	in := func(from, source netip.Addr) []byte {
+		return tunnel(t, from, host4, vni, nil, inner(t, macFar, macVirtual, source, a4, 9))
+	}
+	for _, epoch := range []uint64{1, 0} {
+		require.NoError(t, r.tables.Epochs.Put(TableEpochEPOCH_TABLES, epoch))
+		for _, hook := range []string{"xdp", "tcx"} {
+			for range 3 {
+				// The place is a peer's, and of a host that is sent to by the agent of the same program's maps.
+				require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(far4, f4)), epoch)
+				require.Equal(t, TableReasonREASON_SEND_DIRECT, r.ends(hook, 0, inner(t, macA, macVirtual, a4, elsewhere4, 9)), epoch)
+				require.Equal(t, TableReasonDROP_PEER, r.ends(hook, -1, in(stranger, elsewhere4)), epoch)
+			}
+		}
+		// And the way to the stranger is not the peer's.
+		for range 3 {
+			require.Equal(t, TableReasonREASON_DELIVER, r.ends("xdp", -1, in(far4, f4)))
+			_, out := r.verdictXDP(0, inner(t, macA, macVirtual, a4, elsewhere4, 9))
+			require.Equal(t, []byte(macB), out[:6], epoch)
+			require.Equal(t, TableReasonREASON_DELIVER, r.ends("xdp", -1, in(far4, f4)))
+			_, out = r.verdictXDP(0, inner(t, macA, macVirtual, a4, f4, 9))
+			require.Equal(t, []byte(macFar), out[:6], epoch)
+		}
+	}
+}
+
+// An address that the interface in the same place may send from, this one may not.
+func TestKnownSendersChangeHands(t *testing.T) {
+	r := newRig(t)
+	const places = 512 // KNOWN_INTERFACES
+	twin := r.agents[0] + places
+	r.change(func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Index = "twin", twin
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "twinp"})
+	})
+	r.put(r.tables.Agents, uint32(twin), TableAgent{Vni: vni, Mac: [6]byte(macB), Mtu: mtu})
+	for _, epoch := range []uint64{1, 0} {
+		require.NoError(t, r.tables.Epochs.Put(TableEpochEPOCH_TABLES, epoch))
+		for _, hook := range []string{"xdp", "tcx"} {
+			p, _ := r.program(hook, 0)
+			for range 3 {
+				require.Equal(t, TableReasonREASON_SEND_DIRECT, r.ends(hook, 0, inner(t, macA, macVirtual, a4, f4, 9)))
+				r.resetCounters()
+				r.run(p, twin, inner(t, macB, macVirtual, a4, f4, 9))
+				require.Equal(t, map[TableReason]uint64{TableReasonDROP_SPOOF_ADDRESS: 1}, r.counters(), "%s %d", hook, epoch)
 			}
 		}
 	}

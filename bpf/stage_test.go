@@ -336,3 +336,20 @@ func TestFunctionEndpoint(t *testing.T) {
 	r.put(r.tables.Endpoints, TableEndpointKey{Vni: vni, Addr: address(function)}, row)
 	r.check(packetCase{name: "elsewhere", from: 0, in: inner(t, macA, macVirtual, a4, function, 9), reason: TableReasonREASON_SEND_DIRECT})
 }
+
+// Transit knows from the start who sent what an agent hands to it: a drop is seen by the endpoint's functions.
+func TestDropOfALocalPacketIsSeen(t *testing.T) {
+	r := newRig(t)
+	// To an address that is not there, by the time that transit looks: 203.0.113.x, of b, plus 100.
+	moves := r.probe(probe.Next, map[string]uint32{"where": 19, "mark": 100})
+	logs := r.probe(probe.Next, nil)
+	r.chain(TableStageSTAGE_SEND, 0, 0, 30, moves)
+	r.chain(TableStageSTAGE_DROP, vni, uint32(r.agents[0]), 40, logs)
+	for _, hook := range []string{"xdp", "tcx"} {
+		logs.seen()
+		require.Equal(t, TableReasonDROP_NO_ENDPOINT, r.ends(hook, 0, inner(t, macA, macVirtual, a4, b4, 9)))
+		saw := logs.seen()
+		require.EqualValues(t, 1, saw.Count, hook)
+		require.EqualValues(t, r.agents[0], saw.At.From, hook)
+	}
+}

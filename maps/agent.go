@@ -64,7 +64,8 @@ func agentFromWire(ifindex uint32, w bpf.TableAgent, allowed []netip.Prefix) Age
 // dropped, and nothing is delivered to it.
 type Agents struct{ s *store }
 
-// Put adds an agent, or replaces it. On failure everything is as it was.
+// Put adds an agent, or replaces it. On failure everything is as it was. Functions of an endpoint go where its
+// interface becomes one of another VPC.
 func (t *Agents) Put(row Agent) error {
 	return naming(t.s.change(func() (err error) {
 		if err := row.validate(); err != nil {
@@ -99,6 +100,11 @@ func (t *Agents) Put(row Agent) error {
 		})
 		if err := s.allowOnly(row.Ifindex, row.Allowed, &back); err != nil {
 			return err
+		}
+		if !fresh && old.Vni != row.VNI {
+			if err := s.dropChains(key); err != nil {
+				return err
+			}
 		}
 		if row.Traffic != old.Traffic {
 			s.slots.free(old.Traffic)

@@ -202,5 +202,5 @@ func (s *store) dropChains(ifindex uint32) error {
 		}
 		delete(s.stages.rows, k)
 	}
-	return nil
+	return s.markStages(s.stages.have())
 }

@@ -3,8 +3,11 @@
 package maps
 
 import (
+	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
@@ -224,4 +227,111 @@ func TestReasons(t *testing.T) {
 	require.NoError(t, err)
 	_, err = r.Reasons.Take("one more")
 	require.ErrorIs(t, err, ErrFull)
+}
+
+// The epoch cannot be written after programs were told of the new chain: the old one goes on, and nobody empties the
+// slots, or gives them to others, that packets may be in.
+func TestChainThatDoesNotSettle(t *testing.T) {
+	r := newRig(t, small())
+	f := r.functions(t, 2)
+	require.NoError(t, r.Chains.Set(stageSend, ChainKey{}, f[0]))
+	freeze(t, r.raw.Epochs)
+	for n := range 2 {
+		require.ErrorIs(t, r.Chains.Set(stageSend, ChainKey{}, f[1], f[1]), bpf.ErrPermission)
+		require.Equal(t, []Chain{{stageSend, ChainKey{}, ids(t, f[0])}}, collect(t, r.Chains.All()))
+		require.Equal(t, 2*(1+2*(n+1)), r.slots(t))
+	}
+	require.EqualValues(t, 1<<stageSend, r.stages(t))
+}
+
+// Slots that endpoints left when they went are found again, also where all others are taken.
+func TestSlotsOfEndpointsThatWent(t *testing.T) {
+	r := newRig(t, bpf.Limits{Endpoints: 1024, Networks: 64, VPCs: 64, Sets: 64, Peers: 64, Agents: 512, Allowed: 64,
+		Directs: 1024, Paths: 64, Traffic: 1024})
+	f := r.functions(t, 1)
+	const each = 15
+	key := func(i int) ChainKey { return ChainKey{VNI: vni, Ifindex: i} }
+	last := 1
+	for ; ; last++ {
+		require.NoError(t, r.Agents.Put(Agent{Ifindex: last, VNI: vni, MAC: mac, MTU: 1400}))
+		err := r.Chains.Set(stageSend, key(last), slices.Repeat(f, each)...)
+		if errors.Is(err, ErrFull) {
+			break
+		}
+		require.NoError(t, err)
+	}
+	require.Equal(t, (stageSlots-5)/each+1, last)
+	for i := 1; i < last; i++ {
+		require.NoError(t, r.Agents.Delete(i))
+	}
+	require.Zero(t, r.stages(t)) // and nobody looks for functions any more
+	require.NoError(t, r.Chains.Set(stageSend, key(last), slices.Repeat(f, each)...))
+	require.Equal(t, 2*each, r.slots(t))
+}
+
+// The functions of an endpoint are not another tenant's when its interface is.
+func TestChainsOfAnotherTenant(t *testing.T) {
+	r := newRig(t, small())
+	f := r.functions(t, 1)
+	agent := Agent{Ifindex: 5, VNI: vni, MAC: mac, MTU: 1400}
+	require.NoError(t, r.Agents.Put(agent))
+	require.NoError(t, r.Chains.Set(stageSend, ChainKey{VNI: vni, Ifindex: 5}, f[0]))
+	agent.MTU = 1300
+	require.NoError(t, r.Agents.Put(agent))
+	require.Len(t, collect(t, r.Chains.All()), 1)
+	agent.VNI++
+	require.NoError(t, r.Agents.Put(agent))
+	require.Empty(t, collect(t, r.Chains.All()))
+	require.Zero(t, r.stages(t))
+	agent.VNI--
+	require.NoError(t, r.Agents.Put(agent))
+	require.Empty(t, collect(t, r.Chains.All()))
+}
+
+// A writer that was killed when it had written a new chain leaves programs that know the old one for a moment. The
+// next one does not empty its slots under them.
+func TestChainsAreMendedUnderTraffic(t *testing.T) {
+	r := newRig(t, small())
+	const lo, reason = 1, 100
+	p, err := bpf.LoadPrograms(r.raw)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	require.NoError(t, p.WireStages(r.raw))
+	f, err := bpf.LoadFunction(r.raw, "probe", probe.Spec(t, probe.Drop, nil), map[string]bpf.Reason{probe.Reason: reason})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	require.NoError(t, r.Settings.Put(Settings{}))
+	require.NoError(t, r.Agents.Put(Agent{Ifindex: lo, VNI: vni, MAC: mac, MTU: 1400}))
+	require.NoError(t, r.Endpoints.Put(Endpoint{VNI: vni, Addr: workload(0), Ifindex: lo}))
+	frame := append([]byte{2, 0, 0, 0, 0, 9}, mac...)
+	frame = append(frame, 8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2)
+	frame = append(frame, make([]byte, 8)...)
+
+	for range 20 {
+		require.NoError(t, r.Chains.Set(stageSend, ChainKey{}, f))
+		var stop atomic.Bool
+		ran := make(chan error)
+		go func() {
+			var err error
+			for err == nil && !stop.Load() {
+				_, err = p.AgentTCX.Run(&ebpf.RunOptions{Data: frame, Repeat: 20000})
+			}
+			ran <- err
+		}()
+		time.Sleep(5 * time.Millisecond)
+		require.NoError(t, r.raw.StagesTCX.Put(bpf.TableSlot(1000), f.TCX))
+		row := bpf.TableChains{}
+		row.Stage[stageSend] = bpf.TableChain{First: 1000, Count: 1}
+		require.NoError(t, r.raw.Chains.Put(bpf.TableChainKey{}, row))
+		r.Tables = open(t, r.raw)
+		stop.Store(true)
+		require.NoError(t, <-ran)
+		require.Equal(t, 4+1, r.slots(t)) // with those that functions come back by
+		c, err := r.Counters.Get(reason)
+		require.NoError(t, err)
+		require.NotZero(t, c.Packets)
+		c, err = r.Counters.Get(bpf.TableReasonDROP_NO_FUNCTION)
+		require.NoError(t, err)
+		require.Zero(t, c.Packets)
+	}
 }

@@ -86,21 +86,41 @@ func (s *store) mendStages() error {
 			return err
 		}
 	}
+	if err := s.findStrays(); err != nil {
+		return err
+	}
 	if len(s.stages.idle) > 0 {
 		if err := s.settled(); err != nil {
 			return err
 		}
 		s.freeStages()
 	}
+	return s.markStages(s.stages.have())
+}
+
+// findStrays leaves slots that are filled and that no chain is in: who died had not filled a chain yet, or not emptied it,
+// and then programs may know it still.
+func (s *store) findStrays() error {
 	for slot := bpf.TableSlotSLOT_FIRST; slot < stageSlots; slot++ {
 		if s.stages.used[slot] {
 			continue
 		}
-		if err := s.empty(slot); err != nil {
-			return err
+		for _, m := range []*ebpf.Map{s.maps.StagesXDP, s.maps.StagesTCX} {
+			var id uint32
+			err := m.Lookup(slot, &id)
+			if errors.Is(err, ebpf.ErrKeyNotExist) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("read slot %d: %w", slot, explain(err))
+			}
+			c := bpf.TableChain{First: uint16(slot), Count: 1}
+			s.stages.mark(c, true)
+			s.stages.leave(c)
+			break
 		}
 	}
-	return s.markStages(s.stages.have())
+	return nil
 }
 
 func (s *store) empty(slot bpf.TableSlot) error {
@@ -138,7 +158,7 @@ func (s *store) markStages(bits uint32) error {
 func (s *store) setChain(stage bpf.Stage, key ChainKey, functions []*bpf.Function) (err error) {
 	var back undo
 	defer func() { back.unless(&err) }()
-	chain, err := s.stages.take(len(functions))
+	chain, err := s.take(len(functions))
 	if err != nil {
 		return err
 	}
@@ -165,19 +185,13 @@ func (s *store) setChain(stage bpf.Stage, key ChainKey, functions []*bpf.Functio
 	if err := s.chains.put(k, row); err != nil {
 		return err
 	}
-	back.add(func() error {
-		if was {
-			return s.chains.put(k, old)
-		}
-		return s.chains.delete(k)
-	})
+	back = nil // packets may be in it now: its slots are free when they are not
 	if err := s.settled(); err != nil {
-		return err
+		return errors.Join(err, s.chainBack(stage, k, row, old, was))
 	}
 	// From here on packets run through the new one. What cannot be freed now is tried again.
 	s.stages.rows[k] = row
 	s.stages.leave(old.Stage[stage])
-	back = nil
 	if row.Stage == (bpf.TableChains{}).Stage {
 		if err := s.chains.delete(k); err == nil {
 			delete(s.stages.rows, k)
@@ -186,6 +200,35 @@ func (s *store) setChain(stage bpf.Stage, key ChainKey, functions []*bpf.Functio
 	_ = s.markStages(s.stages.have())
 	s.freeStages()
 	return nil
+}
+
+// chainBack has a row name the chain that it did before, of which programs may know the new one.
+func (s *store) chainBack(stage bpf.Stage, k bpf.TableChainKey, row, old bpf.TableChains, was bool) (err error) {
+	if was {
+		err = s.chains.put(k, old)
+	} else {
+		err = s.chains.delete(k)
+	}
+	if err != nil {
+		s.stages.rows[k] = row // so it is the new one's
+		s.stages.leave(old.Stage[stage])
+		return err
+	}
+	s.stages.leave(row.Stage[stage])
+	return s.markStages(s.stages.have())
+}
+
+// take is that of stages, which waits where only those that were left would do.
+func (s *store) take(n int) (bpf.TableChain, error) {
+	c, err := s.stages.take(n)
+	if err == nil || len(s.stages.idle) == 0 {
+		return c, err
+	}
+	if err := s.settled(); err != nil {
+		return c, err
+	}
+	s.freeStages()
+	return s.stages.take(n)
 }
 
 func (s *store) fill(slot bpf.TableSlot, f *bpf.Function) error {

@@ -98,7 +98,8 @@ static __always_inline struct packet *new_packet(ctx_t *ctx)
 	if (!p)
 		return NULL;
 	__builtin_memset(p, 0, offsetof(struct packet, next));
-	p->now.epoch = read_epoch(EPOCH_TABLES) + read_epoch(EPOCH_PATHS);
+	/* 0 is of what is not known: it would be now where nobody writes the epoch. */
+	p->now.epoch = 1 + read_epoch(EPOCH_TABLES) + read_epoch(EPOCH_PATHS);
 	p->now.ticks = bpf_jiffies64();
 	p->length = ctx_len(ctx);
 	p->end = p->length;

@@ -58,6 +58,8 @@ static __always_inline struct chain find_chain(const struct packet *p, __u32 vni
 	struct known_chains *k = find_chains(p, vni, ifindex);
 	struct chain none = {};
 
+	/* Compared here, not where it was before: the verifier of 6.1 forgets that of what was on the stack since. */
+	barrier_var(stage);
 	return k && stage < STAGES ? k->row.stage[stage] : none;
 }
 

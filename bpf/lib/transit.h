@@ -350,6 +350,7 @@ static __always_inline enum reason transit_local(ctx_t *ctx, struct packet *p,
 	enum reason r;
 
 	p->vni = from->vni;
+	p->from = ctx_ifindex(ctx);
 	r = parse_inner(ctx, p);
 	if (r)
 		return r;
@@ -357,7 +358,6 @@ static __always_inline enum reason transit_local(ctx_t *ctx, struct packet *p,
 	ep = find_endpoint(&key, &net);
 	if (!ep || !ep->ifindex)
 		return DROP_NO_ENDPOINT;
-	p->from = ctx_ifindex(ctx);
 	p->to = ep->ifindex;
 	p->whole = ep->kind == ENDPOINT_FUNCTION;
 	r = run_stage(ctx, s, STAGE_DELIVER);
