@@ -192,7 +192,7 @@ func (f *Functions) remove(name string) error {
 		return err
 	}
 	defer loaded.Close()
-	names, err := f.names()
+	names, err := f.dp.pins.programNames()
 	if err != nil {
 		return err
 	}
@@ -226,16 +226,16 @@ func (f *Functions) remove(name string) error {
 	return errors.Join(f.dp.rows.Reasons.Delete(reasons...), os.RemoveAll(dir))
 }
 
-// names are those of the functions that are loaded, by the numbers of their programs for tcx.
-func (f *Functions) names() (map[ebpf.ProgramID]string, error) {
-	all, err := f.dp.pins.functionNames()
+// programNames are those of the functions that are loaded, by the numbers of their programs for tcx.
+func (p pins) programNames() (map[ebpf.ProgramID]string, error) {
+	all, err := p.functionNames()
 	if err != nil {
 		return nil, err
 	}
 	names := make(map[ebpf.ProgramID]string)
 	for _, n := range all {
-		loaded, err := f.open(n)
-		if errors.Is(err, ErrNotFound) {
+		loaded, err := bpf.LoadPinnedFunction(n, p.function(n))
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}
 		if err != nil {

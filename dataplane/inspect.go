@@ -23,6 +23,7 @@ type View struct {
 	rows   *maps.Tables
 	gate   gate
 	name   string
+	pins   pins
 	tables *bpf.Tables
 }
 
@@ -40,8 +41,8 @@ func InspectAt(bpffs, name string) (_ *View, err error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("inspect data-plane: %w", err)
 	}
-	v := &View{name: c.Name}
-	if err := v.open(newPins(c.BPFFS, c.Name)); err != nil {
+	v := &View{name: c.Name, pins: newPins(c.BPFFS, c.Name)}
+	if err := v.open(v.pins); err != nil {
 		return nil, fmt.Errorf("inspect data-plane %s: %w", c.Name, explain(errors.Join(err, v.letGo())))
 	}
 	return v, nil
@@ -170,6 +171,11 @@ func (v *View) Interfaces(ctx context.Context) iter.Seq2[maps.Saved, error] {
 // Directs iterates over the hosts that were learned.
 func (v *View) Directs(ctx context.Context) iter.Seq2[maps.Direct, error] {
 	return each(ctx, &v.gate, v.rows.Directs.All)
+}
+
+// Stages iterates over the chains of functions that are not empty.
+func (v *View) Stages(ctx context.Context) iter.Seq2[Chain, error] {
+	return each(ctx, &v.gate, func() iter.Seq2[Chain, error] { return chains(v.pins, v.rows) })
 }
 
 // Paths iterates over the hosts whose path is known.

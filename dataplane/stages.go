@@ -150,7 +150,7 @@ func (s *Stages) Get(ctx context.Context, stage Stage, scope Scope) (c Chain, er
 		if err != nil {
 			return err
 		}
-		names, err := s.dp.Function.names()
+		names, err := s.dp.pins.programNames()
 		c = chain(row, names)
 		return err
 	})
@@ -162,16 +162,18 @@ func (s *Stages) Get(ctx context.Context, stage Stage, scope Scope) (c Chain, er
 
 // List iterates over the chains that are not empty.
 func (s *Stages) List(ctx context.Context) iter.Seq2[Chain, error] {
-	return each(ctx, &s.dp.gate, func() iter.Seq2[Chain, error] {
-		return func(yield func(Chain, error) bool) {
-			names, err := s.dp.Function.names()
-			if err != nil {
-				yield(Chain{}, fmt.Errorf("list stages: %w", explain(err)))
-				return
-			}
-			convert(s.dp.rows.Chains.All(), func(c maps.Chain) (Chain, error) { return chain(c, names), nil })(yield)
+	return each(ctx, &s.dp.gate, func() iter.Seq2[Chain, error] { return chains(s.dp.pins, s.dp.rows) })
+}
+
+func chains(p pins, rows *maps.Tables) iter.Seq2[Chain, error] {
+	return func(yield func(Chain, error) bool) {
+		names, err := p.programNames()
+		if err != nil {
+			yield(Chain{}, fmt.Errorf("list stages: %w", explain(err)))
+			return
 		}
-	})
+		convert(rows.Chains.All(), func(c maps.Chain) (Chain, error) { return chain(c, names), nil })(yield)
+	}
 }
 
 func chain(row maps.Chain, names map[ebpf.ProgramID]string) Chain {

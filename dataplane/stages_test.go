@@ -159,11 +159,15 @@ func TestStages(t *testing.T) {
 		{StageSend, 0, 0, []string{"a"}},
 	}
 	require.ElementsMatch(t, want, collect(t, dp.Stage.List(ctx)))
+	v, err := InspectAt(h.bpffs, h.name)
+	require.NoError(t, err)
+	require.ElementsMatch(t, want, collect(t, v.Stages(ctx)))
+	require.NoError(t, v.Close())
 	// Also to the next process; and settings that it brings change nothing of it.
 	require.NoError(t, dp.Close())
 	config := h.config()
 	config.EventsPerSecond = 77
-	dp, err := Open(ctx, config)
+	dp, err = Open(ctx, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, dp.Close()) })
 	require.ElementsMatch(t, want, collect(t, dp.Stage.List(ctx)))
@@ -180,6 +184,41 @@ func TestStages(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	require.NoError(t, dp.Destroy(ctx))
 	require.Empty(t, h.files(t))
+}
+
+// What a function drops is counted, and told of, by the name that it has for it; and Clear ends it.
+func TestFunctionDrops(t *testing.T) {
+	testutil.Leaks(t)
+	f := newFleet(t, droplet.TCX)
+	ctx := t.Context()
+	dp := f.b.open(t)
+	load(t, dp, "gate", probe.Drop, nil)
+	f.requirePing(t)
+	scope := Scope{VNI: vni, Addr: netip.MustParseAddr("10.0.0.2")}
+	require.NoError(t, dp.Stage.Set(ctx, StageDeliver, scope, "gate"))
+	p := testutil.StartPing(t, f.web, testutil.PingConfig{Dst: scope.Addr, Interval: 2 * time.Millisecond, Timeout: 100 * time.Millisecond, Count: 20})
+	for e, err := range dp.Stats.Events(ctx) {
+		require.NoError(t, err)
+		if e.Name == "gate.probe" {
+			require.EqualValues(t, vni, e.VNI)
+			break
+		}
+	}
+	r := p.Wait()
+	require.Equal(t, r.Sent, r.Lost)
+	counted := false
+	for c, err := range dp.Stats.Counters(ctx) {
+		require.NoError(t, err)
+		if c.Name == "gate.probe" {
+			require.EqualValues(t, r.Sent, c.Packets)
+			counted = true
+		}
+	}
+	require.True(t, counted)
+	require.NoError(t, dp.Stage.Clear(ctx, StageDeliver, scope))
+	f.requirePing(t)
+	require.NoError(t, dp.Close())
+	f.destroy(t)
 }
 
 // A function that works in tcx alone is refused where XDP runs.

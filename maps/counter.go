@@ -3,7 +3,6 @@
 package maps
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 
@@ -40,15 +39,11 @@ func (t *Counters) sum(reason bpf.Reason) (Counter, error) {
 	if err := t.s.maps.Counters.Lookup(uint32(reason), &cpus); err != nil {
 		return Counter{}, explain(err)
 	}
-	sum := Counter{Reason: reason, Name: reason.String()}
-	if reason >= bpf.TableReasonREASON_FUNCTION_FIRST {
-		row, err := t.s.reasons.get(uint32(reason))
-		if err == nil {
-			sum.Name = reasonName(row)
-		} else if !errors.Is(err, ErrNotFound) {
-			return Counter{}, err
-		}
+	name, err := t.s.nameOf(reason)
+	if err != nil {
+		return Counter{}, err
 	}
+	sum := Counter{Reason: reason, Name: name}
 	for _, c := range cpus {
 		sum.Packets += c.Packets
 		sum.Bytes += c.Bytes

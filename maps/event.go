@@ -23,6 +23,7 @@ import (
 type Event struct {
 	Time        time.Duration // CLOCK_MONOTONIC: since boot, but for suspends
 	Reason      bpf.Reason    // why
+	Name        string        // Reason's, or what a function calls it
 	Hook        bpf.Hook      // where
 	Ifindex     int           // where the packet came in
 	VNI         uint32        // 0: not known yet
@@ -70,6 +71,9 @@ func (t *Events) Read(ctx context.Context) iter.Seq2[Event, error] {
 			var e Event
 			if err == nil {
 				e, err = eventFromWire(record.RawSample)
+			}
+			if err == nil {
+				e.Name, err = t.s.nameOf(e.Reason)
 			}
 			if ctx.Err() != nil {
 				return

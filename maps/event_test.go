@@ -48,7 +48,7 @@ func drop() (bpf.TableEvent, Event) {
 		Captured: 3, Hook: bpf.TableHookHOOK_AGENT_TCX, Bytes: [128]uint8{1, 2, 3, 4},
 	}
 	return w, Event{
-		Time: time.Hour, Reason: w.Reason, Hook: w.Hook, Ifindex: 1<<31 - 1, VNI: 1<<24 - 1, Length: 65535,
+		Time: time.Hour, Reason: w.Reason, Name: "DROP_PEER", Hook: w.Hook, Ifindex: 1<<31 - 1, VNI: 1<<24 - 1, Length: 65535,
 		Outer: hosts4[0], Source: hosts6[0], Destination: workload(1), Bytes: []byte{1, 2, 3},
 	}
 }
@@ -83,7 +83,7 @@ func TestEvents(t *testing.T) {
 	r.emit(t, bpf.TableEvent{})
 	got, err := r.first(t)
 	require.NoError(t, err)
-	require.Equal(t, Event{Bytes: []byte{}}, got)
+	require.Equal(t, Event{Name: "NONE", Bytes: []byte{}}, got)
 	require.Equal(t, netip.Addr{}, got.Outer)
 }
 

@@ -92,6 +92,18 @@ func (t *Reasons) All() iter.Seq2[ReasonName, error] {
 	})
 }
 
+// nameOf is what a function calls a reason, or its name in the enum.
+func (s *store) nameOf(reason bpf.Reason) (string, error) {
+	if reason < bpf.TableReasonREASON_FUNCTION_FIRST {
+		return reason.String(), nil
+	}
+	row, err := s.reasons.get(uint32(reason))
+	if errors.Is(err, ErrNotFound) {
+		return reason.String(), nil
+	}
+	return reasonName(row), err
+}
+
 func reasonName(row bpf.TableReasonName) string {
 	n := 0
 	for n < len(row.Name) && row.Name[n] != 0 {

@@ -172,7 +172,7 @@ func (v *view) readCounts(ctx context.Context, dp *dataplane.View) error {
 		}
 	}
 	return collect(&v.Counters, dp.Stats.Counters(ctx), func(c maps.Counter) counterView {
-		return counterView{c.Reason.String(), c.Reason >= bpf.TableReasonREASON_DROP_FIRST, c.Packets, c.Bytes}
+		return counterView{c.Name, c.Reason >= bpf.TableReasonREASON_DROP_FIRST, c.Packets, c.Bytes}
 	})
 }
 
