@@ -7,7 +7,7 @@ SHELL       := bash
 
 # Both modules. internal/tools is no member of the workspace: its tools are no dependency of anybody.
 PACKAGES := ./... ./examples/...
-BPF_C    := bpf/*.c bpf/*.h bpf/lib/*.h internal/probe/*.c
+BPF_C    := bpf/*.c bpf/*.h bpf/lib/*.h internal/probe/*.c examples/functions/*.c
 TOOLS    := .tools
 IN_TOOLS := env GOWORK=off go -C internal/tools
 
