@@ -4,9 +4,11 @@ package main
 
 import (
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/mizar-go/mizar/dataplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,10 +22,17 @@ func testDroplog(t *testing.T, w *world) {
 	from := w.a1.tap(t)
 
 	forged := netip.MustParseAddr("2001:db8::77")
-	for range 3 {
-		require.NoError(t, from.send(w.a1.frame(packet{from: forged, to: w.b1.v6})))
+	frame := w.a1.frame(packet{from: forged, to: w.b1.v6})
+	var group sync.WaitGroup
+	for range 4 { // the first of them are new to the log on several CPUs
+		group.Go(func() {
+			for range 25 {
+				assert.NoError(t, from.send(frame))
+			}
+		})
 	}
-	require.NoError(t, l.await(ctx, Lost{VNI: vni, Source: forged, Destination: w.b1.v6, Name: "DROP_SPOOF_ADDRESS", Packets: 3}))
+	group.Wait()
+	require.NoError(t, l.await(ctx, Lost{VNI: vni, Source: forged, Destination: w.b1.v6, Name: "DROP_SPOOF_ADDRESS", Packets: 100}))
 
 	broken := w.a1.frame(packet{from: w.a1.v4, to: w.b1.v4})
 	broken[14] = 0x44

@@ -41,8 +41,7 @@ func NewFirewall(ctx context.Context, dp *dataplane.Dataplane, name string, vni 
 }
 
 // Allow lets sources of a prefix send to these ports, and nothing else; without any: to all, by all protocols. The
-// longest prefix counts, and it alone. It takes the place of what the prefix was allowed, at once: a packet meets
-// the one rule or the other.
+// longest prefix counts, and it alone. It takes the place of what the prefix was allowed, from the next packet on.
 //
 // A fragment has no ports. It is dropped where the rule has them.
 func (f *Firewall) Allow(from netip.Prefix, ports ...Port) error {
