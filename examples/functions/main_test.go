@@ -93,6 +93,7 @@ func TestFunctions(t *testing.T) {
 				{"limiter refuses", testLimiterRefuses, false},
 				{"droplog", testDroplog, false},
 				{"mirror", testMirror, true},
+				{"mirror of a stream", testMirrorOfAStream, true},
 				{"mirror of what is delivered", testMirrorOfWhatIsDelivered, true},
 				{"T10 mirror of a deleted endpoint", testMirrorOfADeletedEndpoint, true}, // the last: it is gone then
 			} {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"testing"
+	"time"
 
 	"github.com/mizar-go/mizar/dataplane"
 	"github.com/stretchr/testify/require"
@@ -84,6 +85,20 @@ func testMirror(t *testing.T, w *world) {
 	got, err := copies.frames(carries(load))
 	require.NoError(t, err)
 	require.Empty(t, got)
+}
+
+// A stream is not spoilt, in packets that segmentation offload has made large: the server has read it whole.
+func testMirrorOfAStream(t *testing.T, w *world) {
+	m := mirror(t, w, dataplane.StageSend)
+	server, err := w.b1.Serve(w.b1.v4)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	_, err = w.a1.TCP(t.Context(), server, 100*time.Millisecond)
+	require.NoError(t, err)
+	made, failed, err := m.Copies()
+	require.NoError(t, err)
+	require.NotZero(t, made)
+	require.Zero(t, failed)
 }
 
 // At stage deliver a copy has the tunnel around it where the packet came by one, and has none where it did not.
