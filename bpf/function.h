@@ -11,8 +11,8 @@
  *
  *	MIZAR_FUNCTION
  *	{
- *		if (at->proto == 6 && at->dport == bpf_htons(23))
- *			return mizar_drop(at, mizar_reason_telnet);
+ *		if (at->proto == 6 && (at->dport == bpf_htons(23) || at->flags & (MIZAR_FIRST | MIZAR_LATER)))
+ *			return mizar_drop(at, mizar_reason_telnet); // a fragment tells no ports
  *		return MIZAR_NEXT;
  *	}
  *

@@ -5,8 +5,8 @@
 //
 //	sudo go run ./examples/functions
 //
-// A stateless firewall whose rules change under traffic, a rate limiter, a mirror, a log of dropped flows, and
-// one chain of functions swapped for another while packets run through. It prints what each did, by what came to
+// A stateless firewall whose rules change under traffic, a rate limiter, a mirror, a log of dropped flows, one chain
+// of functions swapped for another while packets run through, and a name server in user space, by AF_XDP. It prints what each did, by what came to
 // the endpoints; first in native XDP, then in tcx. It exits with 1 if anything is not as it should be, and leaves
 // nothing behind, on Ctrl-C neither.
 //
@@ -74,6 +74,7 @@ func show(ctx context.Context, mode droplet.Mode, out io.Writer) (err error) {
 		{"mirror", showMirror},
 		{"droplog", showDroplog},
 		{"swap", showSwap},
+		{"dns", showDNS},
 	} {
 		if err := s.show(ctx, w, out); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
