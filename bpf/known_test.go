@@ -186,6 +186,23 @@ func TestKnownWays(t *testing.T) {
 func TestKnownSources(t *testing.T) {
 	r := newRig(t)
 	r.endpoint(otherVNI, f4, TableEndpoint{Host: address(bouncer4)})
+	place := func(v uint32, source netip.Addr) uint32 { // place_of
+		b := source.As4()
+		return (binary.BigEndian.Uint32(b[:]) ^ 0xffff ^ v<<12) * 0x9e3779b1 >> (32 - 9)
+	}
+	same := uint32(vni + 1) // whose f4 has the same place
+	for place(same, f4) != place(vni, f4) {
+		same++
+	}
+	neighbour := netip.MustParseAddr("10.9.0.1") // who has the same place
+	for place(vni, neighbour) != place(vni, f4) {
+		neighbour = neighbour.Next()
+	}
+	r.endpoint(vni, neighbour, TableEndpoint{Host: address(bouncer4)})
+	r.put(r.tables.VPCs, same, TableVpc{Vni: same, Generation: 3})
+	r.put(r.tables.Agents, uint32(r.agents[1]), TableAgent{Vni: same, Mac: [6]byte(macB), Mtu: mtu})
+	r.endpoint(same, a4, TableEndpoint{Ifindex: uint32(r.agents[1])})
+	r.endpoint(same, f4, TableEndpoint{Host: address(bouncer4)})
 	in := func(from netip.Addr, v uint32, source netip.Addr) []byte {
 		return tunnel(t, from, host4, v, nil, inner(t, macFar, macVirtual, source, a4, 9))
 	}
@@ -194,6 +211,11 @@ func TestKnownSources(t *testing.T) {
 			require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(far4, vni, f4)))
 			require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, in(bouncer4, vni, f4)))
 			require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, in(far4, otherVNI, f4)))
+			require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(far4, vni, f4)))
+			require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, in(far4, same, f4)))
+			require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(bouncer4, same, f4)))
+			require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(far4, vni, f4)))
+			require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, in(far4, vni, neighbour)))
 			require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(bouncer4, otherVNI, f4)))
 			require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, in(far4, vni, b4)))
 		}
@@ -201,6 +223,10 @@ func TestKnownSources(t *testing.T) {
 		relayed := tunnel(t, netip.MustParseAddr("192.0.2.9"), host4, vni, rts(far4, 3, false), inner(t, macFar, macVirtual, f4, a4, 9))
 		require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in(far4, vni, f4)))
 		require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, relayed))
+		// Nor is it the relay's own because that relayed it.
+		relayed = tunnel(t, bouncer4, host4, vni, rts(far4, 3, false), inner(t, macFar, macVirtual, f4, a4, 9))
+		require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, relayed))
+		require.Equal(t, TableReasonDROP_SOURCE_HOST, r.ends(hook, -1, in(bouncer4, vni, f4)))
 	}
 }
 

@@ -51,6 +51,12 @@ func TestEveryReason(t *testing.T) {
 			TableReasonDROP_NO_NEIGHBOUR: "bpf_redirect_neigh refuses nothing but flags and sizes",
 		},
 	}
+	for _, byHook := range never {
+		for _, r := range []Reason{TableReasonDROP_FUNCTION, TableReasonDROP_FUNCTION_LENGTH, TableReasonDROP_FUNCTION_PASS} {
+			byHook[r] = "takes a function: TestFunctionVerdicts"
+		}
+		byHook[TableReasonDROP_NO_FUNCTION] = "takes a chain: TestMissingFunction"
+	}
 	for _, hook := range []string{"xdp", "tcx"} {
 		var met []Reason
 		for _, cases := range [][]packetCase{forwardedPackets(t), droppedTunnels(t), droppedFrames(t), rareTunnels(t),

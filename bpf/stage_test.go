@@ -353,3 +353,51 @@ func TestDropOfALocalPacketIsSeen(t *testing.T) {
 		require.EqualValues(t, r.agents[0], saw.At.From, hook)
 	}
 }
+
+// Chains whose keys lead to one place are each their own; one that is not there is not another's; and what is read in the
+// memory of another's row is none.
+func TestKnownChains(t *testing.T) {
+	r := newRig(t)
+	place := func(v, ifindex uint32) uint32 { return (v<<12 ^ ifindex) * 0x9e3779b1 >> (32 - 8) }
+	same := uint32(vni + 1)
+	for place(same, 0) != place(vni, 0) {
+		same++
+	}
+	port := uint32(1000) // of an endpoint: nothing is sent there in a test's run
+	for place(vni, port) != place(vni, 0) {
+		port++
+	}
+	r.put(r.tables.VPCs, same, TableVpc{Vni: same, Generation: 3})
+	for i, v := range []uint32{vni, same} {
+		at := port + uint32(i)
+		r.put(r.tables.Agents, at, TableAgent{Vni: v, Mac: [6]byte(macA), Mtu: mtu})
+		r.endpoint(v, a4, TableEndpoint{Ifindex: at})
+	}
+	r.endpoint(same, f4, TableEndpoint{Host: address(far4)})
+	const deliver = TableStageSTAGE_DELIVER
+	one, two := r.probe(probe.Next, nil), r.probe(probe.Next, nil)
+	r.chain(deliver, vni, 0, 30, one)
+	r.chain(deliver, same, 0, 40, two)
+	r.put(r.tables.Chains, TableChainKey{Vni: same, Ifindex: port + 1}, TableChains{Vni: vni, Ifindex: port + 1,
+		Stage: [6]TableChain{deliver: {First: 30, Count: 1}}})
+	run := func(hook string, v uint32, wantOne, wantTwo uint64) {
+		t.Helper()
+		in := tunnel(t, far4, host4, v, nil, inner(t, macFar, macVirtual, f4, a4, 9))
+		require.Equal(t, TableReasonREASON_DELIVER, r.ends(hook, -1, in), hook)
+		require.Equal(t, [2]uint64{wantOne, wantTwo}, [2]uint64{one.seen().Count, two.seen().Count}, hook)
+	}
+	for _, hook := range []string{"xdp", "tcx"} {
+		for range 3 {
+			run(hook, vni, 1, 0)
+			run(hook, same, 0, 1)
+		}
+	}
+	// And it ends when it is said to.
+	for _, hook := range []string{"xdp", "tcx"} {
+		r.chain(deliver, same, 0, 40, two)
+		run(hook, same, 0, 1)
+		require.NoError(t, r.tables.Chains.Delete(TableChainKey{Vni: same}))
+		r.nextEpoch()
+		run(hook, same, 0, 0)
+	}
+}

@@ -76,7 +76,11 @@ func (p pins) exist() (bool, error) {
 // check refuses directories and files that are not, or not only, ours: whoever may write there chooses
 // what the data-plane does.
 func (p pins) check() error {
-	dirs := []string{p.tables(), p.programs(), p.links()}
+	for _, dir := range []string{p.tables(), p.programs(), p.links()} {
+		if err := checkDir(dir); err != nil {
+			return fmt.Errorf("check pins: %w", err)
+		}
+	}
 	if err := bpffs.Owned(p.functions()); err != nil {
 		return fmt.Errorf("check pins: %w", err)
 	}
@@ -85,20 +89,29 @@ func (p pins) check() error {
 		return fmt.Errorf("check pins: %w", err)
 	}
 	for _, n := range names {
-		dirs = append(dirs, p.function(n))
-	}
-	for _, dir := range dirs {
-		if err := bpffs.Owned(dir); err != nil {
-			return fmt.Errorf("check pins: %w", err)
+		err := checkDir(p.function(n))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile: who only looks has no lock
 		}
-		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return fmt.Errorf("check pins: %w", err)
 		}
-		for _, e := range entries {
-			if err := ownedFile(filepath.Join(dir, e.Name())); err != nil {
-				return fmt.Errorf("check pins: %w", err)
-			}
+	}
+	return nil
+}
+
+// checkDir wants a directory of plain files, all ours.
+func checkDir(dir string) error {
+	if err := bpffs.Owned(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ownedFile(filepath.Join(dir, e.Name())); err != nil {
+			return err
 		}
 	}
 	return nil

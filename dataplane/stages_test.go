@@ -362,3 +362,92 @@ func TestT17ChainSwaps(t *testing.T) {
 		f.destroy(t)
 	})
 }
+
+// ends are how many slots of the prog arrays are those that functions come back by.
+func (h *host) ends(t testing.TB) (n int) {
+	t.Helper()
+	tables, err := bpf.LoadPinnedTables(h.pins().tables())
+	require.NoError(t, err)
+	defer tables.Close()
+	for _, m := range []*ebpf.Map{tables.StagesXDP, tables.StagesTCX} {
+		for slot := bpf.TableSlotSLOT_NONE; slot < bpf.TableSlotSLOT_FIRST; slot++ {
+			var id uint32
+			if m.Lookup(slot, &id) == nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestT18UpgradeOfFunctions: a packet that is in a function while the programs are replaced comes back to those that it
+// came from, and is not lost. Where the upgrade fails, the next has slots to have functions come back by.
+func TestT18UpgradeOfFunctions(t *testing.T) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
+		f := newFleet(t, mode)
+		dp := f.a.open(t)
+		ctx := t.Context()
+		load(t, dp, "one", probe.Next, map[string]uint32{"where": 20 + 8 + 3, "mark": 1})
+		const chain = 20
+		require.NoError(t, dp.Stage.Set(ctx, StageSend, Scope{}, slices.Repeat([]string{"one"}, chain)...))
+		require.NoError(t, dp.Close())
+		d := newDatagrams(t, f)
+		var stop atomic.Bool
+		done := make(chan error, 1)
+		go func() {
+			done <- func() error {
+				for !stop.Load() {
+					marks, err := d.batch(64)
+					if err != nil {
+						return err
+					}
+					for _, m := range marks {
+						if m != chain {
+							return fmt.Errorf("a packet arrived marked %d", m)
+						}
+					}
+				}
+				return nil
+			}()
+		}()
+		f.a.foreign(t)
+		f.a.failEach(t, func(step string) {
+			f.a.requirePinned(t)
+			require.Equal(t, 4, f.a.ends(t), step)
+		})
+		require.Equal(t, 4, f.a.ends(t))
+		stop.Store(true)
+		err := <-done
+		if err != nil {
+			logCounters(t, f.a, f.b)
+		}
+		require.NoError(t, err)
+		f.destroy(t)
+	})
+}
+
+// Who looks at an instance sees one, also while its functions come and go.
+func TestInspectWhileFunctionsComeAndGo(t *testing.T) {
+	testutil.Leaks(t)
+	h := newHost(t)
+	dp := h.open(t)
+	var stop atomic.Bool
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && !stop.Load() {
+			var v *View
+			if v, err = InspectAt(h.bpffs, h.name); err == nil {
+				err = v.Close()
+			}
+		}
+		done <- err
+	}()
+	for range 50 {
+		load(t, dp, "one", probe.Next, nil)
+		require.NoError(t, dp.Function.Remove(t.Context(), "one"))
+	}
+	stop.Store(true)
+	require.NoError(t, <-done)
+	require.NoError(t, dp.Destroy(t.Context()))
+}
