@@ -65,6 +65,9 @@ func LoadFunction(t *Tables, name string, spec *ebpf.CollectionSpec, reasons map
 	opts := &ebpf.CollectionOptions{MapReplacements: make(map[string]*ebpf.Map)}
 	for _, s := range []slot{
 		{TableMapEndpoints, &t.Endpoints, nil},
+		{TableMapAgents, &t.Agents, nil},
+		{TableMapNetworks, &t.Networks, nil},
+		{TableMapVpcs, &t.VPCs, nil},
 		{TableMapFunctionPacket, &t.FunctionPacket, nil},
 		{TableMapStagesXdp, &t.StagesXDP, nil},
 		{TableMapStagesTcx, &t.StagesTCX, nil},

@@ -26,6 +26,7 @@
 #define MIZAR_FUNCTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <linux/types.h>
 
 /* Another number: the library refuses what was compiled with this one. */
@@ -97,7 +98,9 @@ struct mizar_packet {
 	enum mizar_verdict verdict;
 };
 
-/* Where an endpoint lives: a row of the tables, which functions may read. */
+/* Rows of the tables that functions may read.
+ *
+ * endpoints: where each address of a VPC lives. */
 enum endpoint_kind {
 	ENDPOINT_SIMPLE = 1,
 	ENDPOINT_SCALED,   /* reserved */
@@ -121,6 +124,63 @@ struct endpoint {
 	__u64 cookie;
 };
 
+/* agents: host-side interfaces of endpoints. */
+enum agent_flags {
+	AGENT_PEER = 1 << 0,    /* a veth whose peer is in another namespace: redirect_peer works */
+	AGENT_ALLOWED = 1 << 1, /* has rows in `allowed` */
+	AGENT_XDP = 1 << 2,     /* the agent runs in XDP here, tcx behind it */
+};
+
+struct agent {
+	__u32 vni;
+	enum agent_flags flags;
+	__u8 mac[6]; /* the workload's */
+	__u16 mtu;   /* of the workload's interface */
+	__u32 traffic;
+	__u32 pad;
+	__u64 cookie;
+};
+
+/* networks: prefixes of a VPC. */
+enum network_kind {
+	NETWORK_BOUNCERS = 1,
+	NETWORK_ENDPOINT, /* the prefix is behind the endpoint `via` */
+	NETWORK_BLACKHOLE,
+};
+
+enum network_flags {
+	NETWORK_NO_DIRECT = 1 << 0,
+};
+
+struct network_key {
+	__u32 prefixlen; /* 32 + the prefix's bits, + 96 for IPv4 */
+	__be32 vni;      /* big-endian: matched bit by bit */
+	struct address addr;
+};
+
+struct network {
+	enum network_kind kind;
+	enum network_flags flags;
+	__u32 set; /* bouncers */
+	__u32 vni; /* the key's again: the row may be another's by the time it is read */
+	struct address via;
+	__u64 cookie;
+};
+
+/* vpcs. */
+enum vpc_flags {
+	VPC_NO_DIRECT = 1 << 0,
+};
+
+struct vpc {
+	__u32 set; /* dividers; 0: none */
+	enum vpc_flags flags;
+	__u64 generation; /* what was learned under another one is void */
+	__u32 vni;        /* the key's again */
+	__u32 pad;
+	__u64 cookie;
+};
+
 #ifndef MIZAR_LIBRARY
 
 /* The library's, which it puts in place of these. */
@@ -131,6 +191,30 @@ struct {
 	__type(key, struct endpoint_key);
 	__type(value, struct endpoint);
 } endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct agent);
+} agents SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct network_key);
+	__type(value, struct network);
+} networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct vpc);
+} vpcs SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -165,13 +249,39 @@ static __always_inline int mizar_drop(struct mizar_packet *at, __u32 reason)
 	(mizar_xdp ? bpf_xdp_store_bytes(ctx, offset, from, length)                                \
 		   : bpf_skb_store_bytes(ctx, offset, from, length, 0))
 
-/* The row of one end's address, and of the other's. NULL: it has none of its own. */
+/*
+ * The row of one end's address, and of the other's. NULL: it has none of its own. A row that is changed meanwhile may
+ * be another's while it is read: who acts on it compares what has the key in it, as mizar_agent does.
+ */
 static __always_inline const struct endpoint *mizar_endpoint(const struct mizar_packet *at,
 							     const struct address *a)
 {
 	struct endpoint_key key = { .vni = at->vni, .addr = *a };
 
 	return bpf_map_lookup_elem(&endpoints, &key);
+}
+
+/* The interface of an endpoint here, if it is of the packet's VPC. */
+static __always_inline const struct agent *mizar_agent(const struct mizar_packet *at, __u32 ifindex)
+{
+	const struct agent *a = bpf_map_lookup_elem(&agents, &ifindex);
+
+	return a && a->vni == at->vni ? a : NULL;
+}
+
+/* The longest prefix of the packet's VPC that an address is in. */
+static __always_inline const struct network *mizar_network(const struct mizar_packet *at,
+							   const struct address *a)
+{
+	struct network_key key = { .prefixlen = 160,
+				   .vni = __builtin_bswap32(at->vni),
+				   .addr = *a };
+	const struct network *n;
+
+	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+		key.vni = at->vni;
+	n = bpf_map_lookup_elem(&networks, &key);
+	return n && n->vni == at->vni ? n : NULL;
 }
 
 /* Whoever ends a function some other way loses the packet, uncounted. */

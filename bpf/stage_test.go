@@ -3,6 +3,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -89,7 +90,8 @@ func TestFunctionIsTold(t *testing.T) {
 		for _, hook := range []string{"xdp", "tcx"} {
 			told.seen()
 			require.Equal(t, c.reason, r.ends(hook, c.from, c.in), "%s: %s", hook, name)
-			at := told.seen().At
+			saw := told.seen()
+			at := saw.At
 			what := fmt.Sprintf("%s: %s: %+v", hook, name, at)
 			require.EqualValues(t, c.stage, at.Stage, what)
 			require.EqualValues(t, FunctionABI, at.Abi, what)
@@ -118,6 +120,12 @@ func TestFunctionIsTold(t *testing.T) {
 			if c.stage == TableStageSTAGE_DELIVER {
 				require.EqualValues(t, r.agents[0], at.To, what)
 				require.Equal(t, address(a6).Bytes, at.Destination.Bytes, what)
+			}
+			if c.stage == TableStageSTAGE_DELIVER && c.from < 0 {
+				require.Equal(t, far6.AsSlice()[12:], binary.NativeEndian.AppendUint32(nil, saw.HostOfSource), what)
+				require.EqualValues(t, mtu, saw.AgentMtu, what)
+				require.EqualValues(t, TableNetworkKindNETWORK_BOUNCERS, saw.NetworkKind, what)
+				require.EqualValues(t, 3, saw.VpcSet, what)
 			}
 			if c.stage == TableStageSTAGE_DROP {
 				require.EqualValues(t, c.reason, at.Reason, what)

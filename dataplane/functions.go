@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,6 +32,15 @@ type Function struct {
 	Reasons map[string]bpf.Reason // what it drops for, by the names that it has for them
 
 	f *bpf.Function
+}
+
+// Assign fills the fields of a struct that are tagged `ebpf:"NAME"` with the maps of those names, as bpf2go makes
+// one for an object. They stay the function's, and are closed with it.
+func (f *Function) Assign(to any) error {
+	if err := (&ebpf.Collection{Maps: maps.Clone(f.Maps)}).Assign(to); err != nil {
+		return fmt.Errorf("assign maps of function %s: %w", f.Name, err)
+	}
+	return nil
 }
 
 // Close lets go of the descriptors. The function stays loaded, with what is in its maps.

@@ -47,7 +47,15 @@ func TestFunctions(t *testing.T) {
 	require.NoError(t, err)
 	reason := f.Reasons[probe.Reason]
 	require.GreaterOrEqual(t, reason, bpf.TableReasonREASON_FUNCTION_FIRST)
-	require.NoError(t, f.Maps["probed"].Put(uint32(0), probe.ProbeSaw{Count: 5}))
+	var maps struct {
+		Probed *ebpf.Map `ebpf:"probed"`
+	}
+	require.NoError(t, f.Assign(&maps))
+	require.Same(t, f.Maps["probed"], maps.Probed)
+	require.Error(t, f.Assign(&struct {
+		Nothing *ebpf.Map `ebpf:"nothing"`
+	}{}))
+	require.NoError(t, maps.Probed.Put(uint32(0), probe.ProbeSaw{Count: 5}))
 	require.NoError(t, f.Close())
 	_, err = dp.Function.Load(ctx, "one", probe.Spec(t, probe.Next, nil))
 	require.ErrorIs(t, err, ErrExists)

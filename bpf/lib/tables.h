@@ -50,64 +50,7 @@ struct droplet {
 	__u64 cookie;
 };
 
-/* agents: host-side interfaces of endpoints. */
-enum agent_flags {
-	AGENT_PEER = 1 << 0,    /* a veth whose peer is in another namespace: redirect_peer works */
-	AGENT_ALLOWED = 1 << 1, /* has rows in `allowed` */
-	AGENT_XDP = 1 << 2,     /* the agent runs in XDP here, tcx behind it */
-};
-
-struct agent {
-	__u32 vni;
-	enum agent_flags flags;
-	__u8 mac[6]; /* the workload's */
-	__u16 mtu;   /* of the workload's interface */
-	__u32 traffic;
-	__u32 pad;
-	__u64 cookie;
-};
-
-/* endpoints: where each address of a VPC lives; ../function.h has the types. */
-
-/* networks: prefixes of a VPC. */
-enum network_kind {
-	NETWORK_BOUNCERS = 1,
-	NETWORK_ENDPOINT, /* the prefix is behind the endpoint `via` */
-	NETWORK_BLACKHOLE,
-};
-
-enum network_flags {
-	NETWORK_NO_DIRECT = 1 << 0,
-};
-
-struct network_key {
-	__u32 prefixlen; /* 32 + the prefix's bits, + 96 for IPv4 */
-	__be32 vni;      /* big-endian: matched bit by bit */
-	struct address addr;
-};
-
-struct network {
-	enum network_kind kind;
-	enum network_flags flags;
-	__u32 set; /* bouncers */
-	__u32 vni; /* the key's again: the row may be another's by the time it is read */
-	struct address via;
-	__u64 cookie;
-};
-
-/* vpcs. */
-enum vpc_flags {
-	VPC_NO_DIRECT = 1 << 0,
-};
-
-struct vpc {
-	__u32 set; /* dividers; 0: none */
-	enum vpc_flags flags;
-	__u64 generation; /* what was learned under another one is void */
-	__u32 vni;        /* the key's again */
-	__u32 pad;
-	__u64 cookie;
-};
+/* agents, endpoints, networks, vpcs: ../function.h has the types. */
 
 /* sets: hosts to choose from, never changed once published. */
 enum set_flags {

@@ -37,11 +37,14 @@ type droplogLost struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	droplogMapAgents           = "agents"
 	droplogMapDrops            = "drops"
 	droplogMapEndpoints        = "endpoints"
 	droplogMapFunctionPacket   = "function_packet"
+	droplogMapNetworks         = "networks"
 	droplogMapStagesTcx        = "stages_tcx"
 	droplogMapStagesXdp        = "stages_xdp"
+	droplogMapVpcs             = "vpcs"
 	droplogProgFunctionTcx     = "function_tcx"
 	droplogProgFunctionXdp     = "function_xdp"
 	droplogVarMizarFunctionAbi = "mizar_function_abi"
@@ -97,11 +100,14 @@ type droplogProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type droplogMapSpecs struct {
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
 	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
 	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // droplogVariableSpecs contains global variables before they are loaded into the kernel.
@@ -131,20 +137,26 @@ func (o *droplogObjects) Close() error {
 //
 // It can be passed to loadDroplogObjects or ebpf.CollectionSpec.LoadAndAssign.
 type droplogMaps struct {
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Drops          *ebpf.Map `ebpf:"drops"`
 	Endpoints      *ebpf.Map `ebpf:"endpoints"`
 	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
 	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *droplogMaps) Close() error {
 	return _DroplogClose(
+		m.Agents,
 		m.Drops,
 		m.Endpoints,
 		m.FunctionPacket,
+		m.Networks,
 		m.StagesTcx,
 		m.StagesXdp,
+		m.Vpcs,
 	)
 }
 

@@ -40,11 +40,14 @@ type firewallSource struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	firewallMapAgents              = "agents"
 	firewallMapEndpoints           = "endpoints"
 	firewallMapFunctionPacket      = "function_packet"
+	firewallMapNetworks            = "networks"
 	firewallMapRules               = "rules"
 	firewallMapStagesTcx           = "stages_tcx"
 	firewallMapStagesXdp           = "stages_xdp"
+	firewallMapVpcs                = "vpcs"
 	firewallProgFunctionTcx        = "function_tcx"
 	firewallProgFunctionXdp        = "function_xdp"
 	firewallVarMizarFunctionAbi    = "mizar_function_abi"
@@ -102,11 +105,14 @@ type firewallProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type firewallMapSpecs struct {
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
 	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
 	Rules          *ebpf.MapSpec `ebpf:"rules"`
 	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // firewallVariableSpecs contains global variables before they are loaded into the kernel.
@@ -138,20 +144,26 @@ func (o *firewallObjects) Close() error {
 //
 // It can be passed to loadFirewallObjects or ebpf.CollectionSpec.LoadAndAssign.
 type firewallMaps struct {
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Endpoints      *ebpf.Map `ebpf:"endpoints"`
 	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
 	Rules          *ebpf.Map `ebpf:"rules"`
 	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *firewallMaps) Close() error {
 	return _FirewallClose(
+		m.Agents,
 		m.Endpoints,
 		m.FunctionPacket,
+		m.Networks,
 		m.Rules,
 		m.StagesTcx,
 		m.StagesXdp,
+		m.Vpcs,
 	)
 }
 

@@ -30,11 +30,14 @@ type limiterBucket struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	limiterMapAgents           = "agents"
 	limiterMapBuckets          = "buckets"
 	limiterMapEndpoints        = "endpoints"
 	limiterMapFunctionPacket   = "function_packet"
+	limiterMapNetworks         = "networks"
 	limiterMapStagesTcx        = "stages_tcx"
 	limiterMapStagesXdp        = "stages_xdp"
+	limiterMapVpcs             = "vpcs"
 	limiterProgFunctionTcx     = "function_tcx"
 	limiterProgFunctionXdp     = "function_xdp"
 	limiterVarMizarFunctionAbi = "mizar_function_abi"
@@ -91,11 +94,14 @@ type limiterProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type limiterMapSpecs struct {
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Buckets        *ebpf.MapSpec `ebpf:"buckets"`
 	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
 	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
 	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // limiterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -126,20 +132,26 @@ func (o *limiterObjects) Close() error {
 //
 // It can be passed to loadLimiterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type limiterMaps struct {
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Buckets        *ebpf.Map `ebpf:"buckets"`
 	Endpoints      *ebpf.Map `ebpf:"endpoints"`
 	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
 	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *limiterMaps) Close() error {
 	return _LimiterClose(
+		m.Agents,
 		m.Buckets,
 		m.Endpoints,
 		m.FunctionPacket,
+		m.Networks,
 		m.StagesTcx,
 		m.StagesXdp,
+		m.Vpcs,
 	)
 }
 

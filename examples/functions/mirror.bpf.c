@@ -35,8 +35,9 @@ MIZAR_FUNCTION_TCX
 
 	if (!c)
 		return MIZAR_NEXT;
-	/* Pointers into the packet would be void after this; `at` is beside it. */
-	if (ifindex && !bpf_clone_redirect(ctx, ifindex, 0))
+	/* No other tenant's, whatever the row has become. Pointers into the packet would be void after a clone; `at` is
+	 * beside it. */
+	if (ifindex && mizar_agent(at, ifindex) && !bpf_clone_redirect(ctx, ifindex, 0))
 		c->made++;
 	else
 		c->failed++;

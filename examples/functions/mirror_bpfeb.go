@@ -23,11 +23,14 @@ type mirrorCopied struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	mirrorMapAgents           = "agents"
 	mirrorMapCopies           = "copies"
 	mirrorMapEndpoints        = "endpoints"
 	mirrorMapFunctionPacket   = "function_packet"
+	mirrorMapNetworks         = "networks"
 	mirrorMapStagesTcx        = "stages_tcx"
 	mirrorMapStagesXdp        = "stages_xdp"
+	mirrorMapVpcs             = "vpcs"
 	mirrorProgFunctionTcx     = "function_tcx"
 	mirrorVarMirror           = "mirror"
 	mirrorVarMizarFunctionAbi = "mizar_function_abi"
@@ -82,11 +85,14 @@ type mirrorProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type mirrorMapSpecs struct {
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Copies         *ebpf.MapSpec `ebpf:"copies"`
 	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
 	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
 	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // mirrorVariableSpecs contains global variables before they are loaded into the kernel.
@@ -117,20 +123,26 @@ func (o *mirrorObjects) Close() error {
 //
 // It can be passed to loadMirrorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type mirrorMaps struct {
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Copies         *ebpf.Map `ebpf:"copies"`
 	Endpoints      *ebpf.Map `ebpf:"endpoints"`
 	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
 	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *mirrorMaps) Close() error {
 	return _MirrorClose(
+		m.Agents,
 		m.Copies,
 		m.Endpoints,
 		m.FunctionPacket,
+		m.Networks,
 		m.StagesTcx,
 		m.StagesXdp,
+		m.Vpcs,
 	)
 }
 

@@ -16,10 +16,13 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	EmptyMapAgents           = "agents"
 	EmptyMapEndpoints        = "endpoints"
 	EmptyMapFunctionPacket   = "function_packet"
+	EmptyMapNetworks         = "networks"
 	EmptyMapStagesTcx        = "stages_tcx"
 	EmptyMapStagesXdp        = "stages_xdp"
+	EmptyMapVpcs             = "vpcs"
 	EmptyProgFunctionTcx     = "function_tcx"
 	EmptyProgFunctionXdp     = "function_xdp"
 	EmptyVarMizarFunctionAbi = "mizar_function_abi"
@@ -75,10 +78,13 @@ type EmptyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EmptyMapSpecs struct {
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
 	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
 	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // EmptyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -108,18 +114,24 @@ func (o *EmptyObjects) Close() error {
 //
 // It can be passed to LoadEmptyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EmptyMaps struct {
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Endpoints      *ebpf.Map `ebpf:"endpoints"`
 	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
 	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *EmptyMaps) Close() error {
 	return _EmptyClose(
+		m.Agents,
 		m.Endpoints,
 		m.FunctionPacket,
+		m.Networks,
 		m.StagesTcx,
 		m.StagesXdp,
+		m.Vpcs,
 	)
 }
 

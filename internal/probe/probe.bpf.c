@@ -11,6 +11,10 @@ struct saw {
 	__u64 count;
 	__u64 order; /* how many functions of this stage came before */
 	struct mizar_packet at;
+	__u32 host_of_source; /* the last word of the source's host, by `endpoints` */
+	__u32 agent_mtu;      /* of the interface that the packet goes to, by `agents` */
+	__u32 network_kind;   /* of the destination's, by `networks` */
+	__u32 vpc_set;        /* dividers, by `vpcs` */
 };
 
 struct {
@@ -31,6 +35,12 @@ MIZAR_FUNCTION
 {
 	__u32 zero = 0;
 	struct saw *p = bpf_map_lookup_elem(&probed, &zero);
+	struct address source = at->source, destination = at->destination;
+	const struct endpoint *ep;
+	const struct network *n;
+	const struct agent *a;
+	const struct vpc *v;
+	__u32 vni = at->vni;
 	__u8 byte;
 
 	if (!p)
@@ -38,6 +48,14 @@ MIZAR_FUNCTION
 	__sync_fetch_and_add(&p->count, 1);
 	p->order = at->room[0]++;
 	p->at = *at;
+	ep = mizar_endpoint(at, &source);
+	p->host_of_source = ep ? ep->host.w[3] : 0;
+	a = mizar_agent(at, at->to);
+	p->agent_mtu = a ? a->mtu : 0;
+	n = mizar_network(at, &destination);
+	p->network_kind = n ? n->kind : 0;
+	v = bpf_map_lookup_elem(&vpcs, &vni);
+	p->vpc_set = v ? v->set : 0;
 	if (where && !mizar_load(at->l3 + where, &byte, 1)) {
 		byte += mark;
 		mizar_store(at->l3 + where, &byte, 1);

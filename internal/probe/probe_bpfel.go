@@ -54,17 +54,24 @@ type ProbeSaw struct {
 		End     uint32
 		Verdict uint32
 	}
+	HostOfSource uint32
+	AgentMtu     uint32
+	NetworkKind  uint32
+	VpcSet       uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	ProbeMapAgents           = "agents"
 	ProbeMapEndpoints        = "endpoints"
 	ProbeMapFunctionPacket   = "function_packet"
+	ProbeMapNetworks         = "networks"
 	ProbeMapProbed           = "probed"
 	ProbeMapStagesTcx        = "stages_tcx"
 	ProbeMapStagesXdp        = "stages_xdp"
+	ProbeMapVpcs             = "vpcs"
 	ProbeProgFunctionTcx     = "function_tcx"
 	ProbeProgFunctionXdp     = "function_xdp"
 	ProbeVarGrows            = "grows"
@@ -125,11 +132,14 @@ type ProbeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbeMapSpecs struct {
+	Agents         *ebpf.MapSpec `ebpf:"agents"`
 	Endpoints      *ebpf.MapSpec `ebpf:"endpoints"`
 	FunctionPacket *ebpf.MapSpec `ebpf:"function_packet"`
+	Networks       *ebpf.MapSpec `ebpf:"networks"`
 	Probed         *ebpf.MapSpec `ebpf:"probed"`
 	StagesTcx      *ebpf.MapSpec `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.MapSpec `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.MapSpec `ebpf:"vpcs"`
 }
 
 // ProbeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -164,20 +174,26 @@ func (o *ProbeObjects) Close() error {
 //
 // It can be passed to LoadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbeMaps struct {
+	Agents         *ebpf.Map `ebpf:"agents"`
 	Endpoints      *ebpf.Map `ebpf:"endpoints"`
 	FunctionPacket *ebpf.Map `ebpf:"function_packet"`
+	Networks       *ebpf.Map `ebpf:"networks"`
 	Probed         *ebpf.Map `ebpf:"probed"`
 	StagesTcx      *ebpf.Map `ebpf:"stages_tcx"`
 	StagesXdp      *ebpf.Map `ebpf:"stages_xdp"`
+	Vpcs           *ebpf.Map `ebpf:"vpcs"`
 }
 
 func (m *ProbeMaps) Close() error {
 	return _ProbeClose(
+		m.Agents,
 		m.Endpoints,
 		m.FunctionPacket,
+		m.Networks,
 		m.Probed,
 		m.StagesTcx,
 		m.StagesXdp,
+		m.Vpcs,
 	)
 }
 
