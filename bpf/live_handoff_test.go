@@ -84,6 +84,45 @@ func TestT6MetadataOfAnEndpoint(t *testing.T) {
 	require.Zero(t, r.counters()[TableReasonREASON_RESOLVE], "sent as it is")
 }
 
+// Nothing that an endpoint sends is the host's, also where the kernel has an XDP program left out: generic XDP does not see
+// what a workload's act_mirred redirected (seen on 6.12).
+func TestT6MetadataForTheHost(t *testing.T) {
+	h, _ := lone(t, false)
+	defer logCounters(t, h)
+	was := &rig{t: t, tables: h.tables}
+	was.put(h.tables.Agents, uint32(h.agent), TableAgent{Vni: vni, Flags: TableAgentFlagsAGENT_XDP, Mac: [6]byte(macA), Mtu: innerMTU})
+	var eth0, x0 int
+	inNS(t, h.workload, func() (err error) {
+		if eth0, err = setUp("eth0"); err != nil {
+			return err
+		}
+		if err := addVeth("x0", mtu, nil, "x1", nil, h.workload); err != nil {
+			return err
+		}
+		x0, err = setUp("x0")
+		if err != nil {
+			return err
+		}
+		l, err := link.AttachXDP(link.XDPOptions{Interface: x0, Flags: link.XDPDriverMode,
+			Program: withMetadata(t, eth0, [2]uint32{handoffMagic, 0})})
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		_, err = setUp("x1")
+		return err
+	})
+	// From the host itself, it says.
+	forged := inner(t, macA, macVirtual, host4, far4, 100)
+	testutil.Eventually(t, 20*time.Second, func() error {
+		inNS(t, h.workload, func() error { return sendFrame("x1", forged) })
+		if was.counters()[TableReasonDROP_SPOOF_ADDRESS] == 0 {
+			return errors.New("nothing was dropped")
+		}
+		return nil
+	})
+}
+
 // T6: nor does XDP pass on to tcx what somebody wrote there.
 func TestT6MetadataPassed(t *testing.T) {
 	r := newRig(t)

@@ -240,6 +240,13 @@ static __always_inline bool behind_xdp(const struct packet *p, __u32 ifindex)
 		     (k->is_agent && (k->agent.flags & AGENT_XDP)));
 }
 
+static __always_inline bool is_droplet(const struct packet *p, __u32 ifindex)
+{
+	const struct known_interface *k = find_interface(p, ifindex);
+
+	return k && k->is_droplet;
+}
+
 /* A packet that XDP left to us: it is encapsulated, and lacks a neighbour. Or it is the host's. */
 static __always_inline bool take_handoff(ctx_t *ctx, const struct packet *p, int *act,
 					 enum reason *r)
@@ -248,6 +255,9 @@ static __always_inline bool take_handoff(ctx_t *ctx, const struct packet *p, int
 
 	if ((void *)(meta + 1) > ctx_data(ctx) || meta->magic != HANDOFF_MAGIC ||
 	    !behind_xdp(p, ctx_ifindex(ctx)))
+		return false;
+	/* What an endpoint sent is never the host's: its agent has not said so. */
+	if (!meta->ifindex && !is_droplet(p, ctx_ifindex(ctx)))
 		return false;
 	*r = meta->ifindex ? REASON_RESOLVE : REASON_PASS;
 	*act = meta->ifindex ? bpf_redirect_neigh(meta->ifindex, NULL, 0, 0) : CTX_PASS;
