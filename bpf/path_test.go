@@ -243,3 +243,25 @@ func TestECN(t *testing.T) {
 	out := tos(inner(t, macA, macVirtual, a4, f4, 10), 0xba)
 	r.check(packetCase{name: "out", in: out, reason: TableReasonREASON_SEND_DIRECT, out: tos(tunnel(t, host4, far4, vni, nil, sent(out)), 0xba)})
 }
+
+// What a packet taught of a path, every program goes by at once: the next packet is not sent by what was kept.
+func TestPathIsLearnedAtOnce(t *testing.T) {
+	r := newRig(t)
+	told := icmpTooBig(t, netip.MustParseAddr("192.0.2.250"), host4, 1400, tunnel(t, host4, far4, vni, nil, inner(t, macA, macVirtual, a4, f4, 100)))
+	big := inner(t, macA, macVirtual, a4, f4, 1380)
+	for _, teacher := range []string{"xdp", "tcx"} {
+		for _, hook := range []string{"xdp", "tcx"} {
+			for range 5 {
+				r.refill()
+				r.resetCounters()
+				p, ifindex := r.program(hook, 0)
+				transit, droplet := r.program(teacher, -1)
+				r.run(p, ifindex, big)
+				r.run(transit, droplet, told)
+				r.run(p, ifindex, big)
+				require.EqualValues(t, 1, r.counted(TableReasonREASON_SEND_DIRECT).Packets, "%s, told by %s", hook, teacher)
+				require.EqualValues(t, 1, r.counted(TableReasonREASON_TOO_BIG_REPLY).Packets, "%s, told by %s", hook, teacher)
+			}
+		}
+	}
+}
