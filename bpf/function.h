@@ -39,7 +39,11 @@ struct address {
 	};
 };
 
-/* Where in the pipeline. All of it is before the packet is changed. */
+/*
+ * Where in the pipeline. The packet is as it came, but for a drop, which may come when its outer headers have been
+ * changed or cut. What the pipeline has read of it by then, it goes by: a function that writes other addresses,
+ * ports or lengths changes what its receiver sees, not where it goes.
+ */
 enum stage {
 	STAGE_SEND = 1, /* an endpoint here sent it; nothing is around it yet */
 	STAGE_PARSE,    /* it came by a tunnel, and is valid; where it goes is not known yet */

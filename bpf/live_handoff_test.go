@@ -18,21 +18,22 @@ import (
 	"github.com/mizar-go/mizar/internal/testutil"
 )
 
-const handoffMagic = 0x6d697a61 // HANDOFF_MAGIC
+const handoffMagic = 0x6d697a61 // HANDOFF_MAGIC, where there is no secret
 
-// withMetadata is an XDP program that redirects to an interface, with two words in the metadata area.
-func withMetadata(t *testing.T, ifindex int, words [2]uint32) *ebpf.Program {
+// withMetadata is an XDP program that redirects to an interface, with words in the metadata area.
+func withMetadata(t *testing.T, ifindex int, words [3]uint32) *ebpf.Program {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
-		asm.Mov.Imm(asm.R2, -8),
+		asm.Mov.Imm(asm.R2, -12),
 		asm.FnXdpAdjustMeta.Call(),
 		asm.LoadMem(asm.R1, asm.R6, 8, asm.Word), // data_meta
 		asm.LoadMem(asm.R2, asm.R6, 0, asm.Word), // data
 		asm.Mov.Reg(asm.R3, asm.R1),
-		asm.Add.Imm(asm.R3, 8),
+		asm.Add.Imm(asm.R3, 12),
 		asm.JGT.Reg(asm.R3, asm.R2, "out"),
 		asm.StoreImm(asm.R1, 0, int64(words[0]), asm.Word),
 		asm.StoreImm(asm.R1, 4, int64(words[1]), asm.Word),
+		asm.StoreImm(asm.R1, 8, int64(words[2]), asm.Word),
 		asm.Mov.Imm(asm.R1, int32(ifindex)),
 		asm.Mov.Imm(asm.R2, 0),
 		asm.FnRedirect.Call(),
@@ -63,7 +64,7 @@ func TestT6MetadataOfAnEndpoint(t *testing.T) {
 			return err
 		}
 		l, err := link.AttachXDP(link.XDPOptions{Interface: x0, Flags: link.XDPDriverMode,
-			Program: withMetadata(t, eth0, [2]uint32{handoffMagic, uint32(h.droplet)})})
+			Program: withMetadata(t, eth0, [3]uint32{handoffMagic, 0, uint32(h.droplet)})})
 		if err != nil {
 			return err
 		}
@@ -104,7 +105,7 @@ func TestT6MetadataForTheHost(t *testing.T) {
 			return err
 		}
 		l, err := link.AttachXDP(link.XDPOptions{Interface: x0, Flags: link.XDPDriverMode,
-			Program: withMetadata(t, eth0, [2]uint32{handoffMagic, 0})})
+			Program: withMetadata(t, eth0, [3]uint32{handoffMagic, 0, 0})})
 		if err != nil {
 			return err
 		}
@@ -132,10 +133,8 @@ func TestT6MetadataPassed(t *testing.T) {
 		word uint32
 		left int
 	}{{"as if ours", handoffMagic, 0}, {"another's", 1, 16}} {
-		meta := make([]byte, 16) // twice the same
-		for off := range 4 {
-			binary.NativeEndian.PutUint32(meta[off*4:], c.word)
-		}
+		meta := make([]byte, 16)
+		binary.NativeEndian.PutUint32(meta, c.word)
 		type md struct{ Data, DataEnd, Meta, Ingress, Queue, Egress uint32 }
 		in := append(meta, frame...)
 		var after md
@@ -176,12 +175,16 @@ func TestT6MetadataOnAWire(t *testing.T) {
 	}{
 		{"no xdp", 0, handoffMagic},
 		{"another's word", TableDropletFlagsDROPLET_XDP, 1},
+		{"not the secret", TableDropletFlagsDROPLET_XDP, handoffMagic},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, world := lone(t, false)
 			defer logCounters(t, h)
 			r := &rig{t: t, tables: h.tables}
 			r.put(h.tables.Droplets, uint32(h.droplet), TableDroplet{Source4: address(host4), Mtu: mtu, Flags: c.row})
+			if c.name == "not the secret" {
+				r.settings(func(s *TableSettings) { s.Secret = 1 << 32 })
+			}
 			inNS(t, world, func() error {
 				w0, err := setUp("w0")
 				if err != nil {
@@ -195,7 +198,7 @@ func TestT6MetadataOnAWire(t *testing.T) {
 					return err
 				}
 				l, err := link.AttachXDP(link.XDPOptions{Interface: x0, Flags: link.XDPDriverMode,
-					Program: withMetadata(t, w0, [2]uint32{c.word, uint32(h.droplet)})})
+					Program: withMetadata(t, w0, [3]uint32{c.word, 0, uint32(h.droplet)})})
 				if err != nil {
 					return err
 				}

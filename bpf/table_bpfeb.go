@@ -400,6 +400,7 @@ type TableSettings struct {
 	Pad             uint32
 	Netns           uint64
 	Build           uint64
+	Secret          uint64
 }
 
 type TableSlot uint32

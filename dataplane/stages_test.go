@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/mizar-go/mizar/endpoint"
 	"github.com/mizar-go/mizar/internal/probe"
 	"github.com/mizar-go/mizar/internal/testutil"
+	"github.com/mizar-go/mizar/maps"
 )
 
 // load loads a probe under a name, and lets go of it.
@@ -458,4 +460,42 @@ func TestInspectWhileFunctionsComeAndGo(t *testing.T) {
 	stop.Store(true)
 	require.NoError(t, <-done)
 	require.NoError(t, dp.Destroy(t.Context()))
+}
+
+// A function that passes packets to the host's stack sees each once: tcx behind XDP does not have it see them again.
+func TestFunctionPasses(t *testing.T) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
+		f := newFleet(t, mode)
+		ctx := t.Context()
+		dp := f.b.open(t)
+		load(t, dp, "pass", probe.Pass, nil)
+		require.NoError(t, dp.Stage.Set(ctx, StageParse, Scope{VNI: vni}, "pass"))
+		fn, err := dp.Function.Get(ctx, "pass")
+		require.NoError(t, err)
+		defer fn.Close()
+		var stack *net.UDPConn // of the host, that gets tunnel packets as it would any others
+		testutil.In(t, f.b.ns, func() (err error) {
+			stack, err = net.ListenUDP("udp4", &net.UDPAddr{Port: maps.DefaultPort})
+			return err
+		})
+		defer stack.Close()
+		var conn net.Conn
+		testutil.In(t, f.web, func() (err error) {
+			conn, err = net.Dial("udp", "10.0.0.2:9")
+			return err
+		})
+		defer conn.Close()
+		b := make([]byte, 2000)
+		for range 20 {
+			_, err := conn.Write(make([]byte, 64))
+			require.NoError(t, err)
+			require.NoError(t, stack.SetReadDeadline(time.Now().Add(patience)))
+			n, err := stack.Read(b)
+			require.NoError(t, err)
+			require.Equal(t, 8+14+20+8+64, n)
+			require.EqualValues(t, 1, probe.Seen(t, fn.Maps).Count)
+		}
+		require.NoError(t, dp.Close())
+		f.destroy(t)
+	})
 }

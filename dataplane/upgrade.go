@@ -41,10 +41,10 @@ func (o *opening) replace(build uint64, undo *undo) error {
 	if o.programs, err = bpf.LoadPrograms(o.tables); err != nil {
 		return err
 	}
+	undo.add(func() error { return old.KeepEnds(o.tables) })
 	if err := errors.Join(o.programs.WireTransit(), o.programs.WireStages(o.tables)); err != nil {
 		return err
 	}
-	undo.add(func() error { return old.KeepEnds(o.tables) })
 	// Pinned first: a prog array that loses its last descriptor is emptied under the programs.
 	dir, err := o.pins.begin()
 	if err != nil {

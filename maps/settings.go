@@ -3,6 +3,8 @@
 package maps
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"time"
@@ -55,7 +57,12 @@ func (t *SettingsTable) Put(row Settings) error {
 		if row.OptionClass == 0 {
 			row.OptionClass = OptionClass
 		}
+		secret, err := t.s.secret()
+		if err != nil {
+			return err
+		}
 		return t.s.settings.put(0, bpf.TableSettings{
+			Secret:          secret,
 			Stages:          t.s.stages.have(),
 			FibIfindex:      uint32(row.FIBIfindex),
 			Port:            row.Port,
@@ -69,6 +76,18 @@ func (t *SettingsTable) Put(row Settings) error {
 			Build:           row.Build,
 		})
 	}), "put", "settings")
+}
+
+// secret is what the settings have for it, or a new one. It is as old as the tables: programs that are replaced by
+// others leave packets to them.
+func (s *store) secret() (uint64, error) {
+	old, err := s.settings.get(0)
+	if err != nil || old.Secret != 0 {
+		return old.Secret, err
+	}
+	var b [8]byte
+	rand.Read(b[:]) // does not fail
+	return binary.NativeEndian.Uint64(b[:]) | 1, nil
 }
 
 // Get returns the settings. While they were never put: [ErrNotFound].

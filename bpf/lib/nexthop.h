@@ -150,10 +150,27 @@ next_hop(ctx_t *ctx, struct packet *p, const struct address *host, const struct 
  */
 struct handoff {
 	__u32 magic;
+	__u32 secret;
 	__u32 ifindex; /* to send it out of; 0: to the host's stack, as a function said */
 };
 
 #define HANDOFF_MAGIC 0x6d697a61
+
+static __always_inline __u64 handoff_secret(void)
+{
+	__u32 zero = 0;
+	const struct settings *s = bpf_map_lookup_elem(&settings, &zero);
+
+	return s ? s->secret : 0;
+}
+
+/* Written by us, or by somebody who knows what only root can read. */
+static __always_inline bool is_ours(const struct handoff *meta)
+{
+	__u64 secret = handoff_secret();
+
+	return meta->magic == (HANDOFF_MAGIC ^ (__u32)secret) && meta->secret == secret >> 32;
+}
 
 #if CTX_XDP
 
@@ -162,7 +179,7 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 {
 	struct handoff *meta = (void *)(long)ctx->data_meta;
 
-	if ((void *)(meta + 1) <= ctx_data(ctx) && meta->magic == HANDOFF_MAGIC &&
+	if ((void *)(meta + 1) <= ctx_data(ctx) && is_ours(meta) &&
 	    bpf_xdp_adjust_meta(ctx, (int)(ctx->data - ctx->data_meta)))
 		return DROP_MODIFY;
 	*act = CTX_PASS;
@@ -171,6 +188,7 @@ static __always_inline enum reason pass(ctx_t *ctx, enum reason why, int *act)
 
 static __always_inline enum reason hand_off(ctx_t *ctx, __u32 ifindex, int *act)
 {
+	__u64 secret = handoff_secret();
 	struct handoff *meta;
 
 	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
@@ -178,7 +196,8 @@ static __always_inline enum reason hand_off(ctx_t *ctx, __u32 ifindex, int *act)
 	meta = (void *)(long)ctx->data_meta;
 	if ((void *)(meta + 1) > ctx_data(ctx))
 		return DROP_NO_NEIGHBOUR;
-	meta->magic = HANDOFF_MAGIC;
+	meta->magic = HANDOFF_MAGIC ^ (__u32)secret;
+	meta->secret = secret >> 32;
 	meta->ifindex = ifindex;
 	/* To the stack's eyes it has to be a packet for this host. */
 	*act = XDP_PASS;
@@ -253,7 +272,7 @@ static __always_inline bool take_handoff(ctx_t *ctx, const struct packet *p, int
 {
 	struct handoff *meta = (void *)(long)ctx->data_meta;
 
-	if ((void *)(meta + 1) > ctx_data(ctx) || meta->magic != HANDOFF_MAGIC ||
+	if ((void *)(meta + 1) > ctx_data(ctx) || !is_ours(meta) ||
 	    !behind_xdp(p, ctx_ifindex(ctx)))
 		return false;
 	/* What an endpoint sent is never the host's: its agent has not said so. */

@@ -28,8 +28,9 @@ struct settings {
 	__u32 layout;            /* of the tables: TABLES_LAYOUT */
 	__u32 stages;            /* bit `stage`: somebody has functions there */
 	__u32 pad;
-	__u64 netns; /* cookie of the network namespace that the data-plane belongs to */
-	__u64 build; /* of the programs: another library replaces them */
+	__u64 netns;  /* cookie of the network namespace that the data-plane belongs to */
+	__u64 build;  /* of the programs: another library replaces them */
+	__u64 secret; /* what XDP tells tcx behind it has it: nobody else can */
 };
 
 #define TABLES_LAYOUT 2
