@@ -19,8 +19,8 @@
  *	char LICENSE[] SEC("license") = "Dual BSD/GPL";
  *
  * `at` is what is known of the packet; mizar_load and mizar_store reach its bytes, and `ctx` is what helpers take.
- * A function may change bytes, but not the packet's length: such a packet is dropped. Addresses are 16 bytes in network order, IPv4
- * as ::ffff:a.b.c.d; what is __be is in network order, all else in the host's.
+ * A function may change bytes, but not the packet's length: such a packet is dropped. Addresses are 16 bytes in
+ * network order, IPv4 as ::ffff:a.b.c.d; what is __be is in network order, all else in the host's.
  */
 #ifndef MIZAR_FUNCTION_H
 #define MIZAR_FUNCTION_H
@@ -102,9 +102,11 @@ struct mizar_packet {
 	enum mizar_verdict verdict;
 };
 
-/* Rows of the tables that functions may read.
+/*
+ * Rows of the tables that functions may read.
  *
- * endpoints: where each address of a VPC lives. */
+ * endpoints: where each address of a VPC lives.
+ */
 enum endpoint_kind {
 	ENDPOINT_SIMPLE = 1,
 	ENDPOINT_SCALED,   /* reserved */
