@@ -26,7 +26,7 @@ generate: clang ## compile the BPF programs, and what Go uses of them
 
 .PHONY: test
 test: ## test both modules; as root, or most of it is skipped
-	go test $(PACKAGES)
+	go test -timeout=20m $(PACKAGES)
 
 # go test PACKAGE... as CI runs it: counted, audited for skips ($(1)), with other flags ($(2)).
 audited = go test -json -count=1 -race -shuffle=on -timeout=30m $(2) $(PACKAGES) | $(TOOLS)/testaudit -skips $(1)
@@ -78,7 +78,7 @@ fmt: clang-format ## format Go and C
 
 .PHONY: cover
 cover: ## test both modules, and say how much of the code that runs; cover.out has the lines
-	go test -coverpkg=github.com/mizar-go/mizar/... -coverprofile=cover.out $(PACKAGES)
+	go test -timeout=20m -coverpkg=github.com/mizar-go/mizar/... -coverprofile=cover.out $(PACKAGES)
 	go tool cover -func=cover.out | tail -n 1
 
 .PHONY: vm-test
