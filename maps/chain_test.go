@@ -4,6 +4,7 @@ package maps
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/internal/probe"
+	"github.com/mizar-go/mizar/internal/testutil"
 )
 
 const (
@@ -318,7 +320,15 @@ func TestChainsAreMendedUnderTraffic(t *testing.T) {
 			}
 			ran <- err
 		}()
-		time.Sleep(5 * time.Millisecond)
+		before, err := r.Counters.Get(reason)
+		require.NoError(t, err)
+		testutil.Eventually(t, 10*time.Second, func() error { // packets run through the chain
+			c, err := r.Counters.Get(reason)
+			if err == nil && c.Packets == before.Packets {
+				err = fmt.Errorf("%d packets so far", c.Packets)
+			}
+			return err
+		})
 		require.NoError(t, r.raw.StagesTCX.Put(bpf.TableSlot(1000), f.TCX))
 		row := bpf.TableChains{}
 		row.Stage[stageSend] = bpf.TableChain{First: 1000, Count: 1}
