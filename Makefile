@@ -21,8 +21,15 @@ help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: generate
-generate: clang ## compile the BPF programs, and what Go uses of them
+generate: clang proto ## compile the BPF programs, and what Go uses of them and of the daemon's API
 	go generate $(PACKAGES)
+
+API   := examples/api
+PROTO := $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-connect-go
+
+.PHONY: proto
+proto: $(PROTO)
+	cd $(API) && PATH=$(CURDIR)/$(TOOLS):$$PATH buf generate
 
 .PHONY: test
 test: ## test both modules; as root, or most of it is skipped
@@ -40,7 +47,7 @@ test-nobody: $(TOOLS)/testaudit ## test both modules without privileges (as root
 	CI= $(call audited,any,-exec $(CURDIR)/.ci/as-nobody)
 
 .PHONY: lint
-lint: vet staticcheck imports tools-test cross formatted ## vet, staticcheck, import rules, formatting
+lint: vet staticcheck imports api tools-test cross formatted ## vet, staticcheck, import rules, the API, formatting
 
 .PHONY: vet
 vet:
@@ -54,6 +61,17 @@ staticcheck: $(TOOLS)/staticcheck
 imports: $(TOOLS)/depguard
 	$(TOOLS)/depguard $(PACKAGES)
 	bash .ci/dependencies
+
+# The API keeps what it promised: baseline.binpb is what it was at the last release (make api-baseline).
+.PHONY: api
+api: $(TOOLS)/buf
+	cd $(API) && $(CURDIR)/$(TOOLS)/buf lint
+	cd $(API) && $(CURDIR)/$(TOOLS)/buf format --diff --exit-code
+	cd $(API) && $(CURDIR)/$(TOOLS)/buf breaking --against baseline.binpb
+
+.PHONY: api-baseline
+api-baseline: $(TOOLS)/buf ## promise the API of the daemon as it is now
+	cd $(API) && $(CURDIR)/$(TOOLS)/buf build --exclude-source-info -o baseline.binpb
 
 .PHONY: tools-test
 tools-test:
@@ -72,9 +90,10 @@ formatted: clang-format
 	clang-format-19 --dry-run --Werror $(BPF_C)
 
 .PHONY: fmt
-fmt: clang-format ## format Go and C
+fmt: clang-format $(TOOLS)/buf ## format Go, C and protobuf
 	git ls-files '*.go' | xargs gofmt -w
 	clang-format-19 -i $(BPF_C)
+	cd $(API) && $(CURDIR)/$(TOOLS)/buf format -w
 
 .PHONY: cover
 cover: ## test both modules, and say how much of the code that runs; cover.out has the lines
@@ -97,7 +116,7 @@ ci: ## all that CI does; on a clean tree, as root
 	bash .ci/run
 
 .PHONY: tools
-tools: clang clang-format $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/testaudit ## install what the rest needs
+tools: clang clang-format $(PROTO) $(TOOLS)/staticcheck $(TOOLS)/depguard $(TOOLS)/testaudit ## install what the rest needs
 
 .PHONY: clang
 clang:
@@ -116,6 +135,18 @@ $(TOOLS)/staticcheck: internal/tools/go.mod
 
 $(TOOLS)/depguard: internal/tools/go.mod
 	$(IN_TOOLS) build -o ../../$@ github.com/OpenPeeDeeP/depguard/v2/cmd/depguard
+
+$(TOOLS)/buf: internal/tools/go.mod
+	$(IN_TOOLS) build -o ../../$@ github.com/bufbuild/buf/cmd/buf
+
+$(TOOLS)/protoc-gen-go: internal/tools/go.mod
+	$(IN_TOOLS) build -o ../../$@ google.golang.org/protobuf/cmd/protoc-gen-go
+
+$(TOOLS)/protoc-gen-connect-go: internal/tools/go.mod
+	$(IN_TOOLS) build -o ../../$@ connectrpc.com/connect/cmd/protoc-gen-connect-go
+
+$(TOOLS)/grpcurl: internal/tools/go.mod
+	$(IN_TOOLS) build -o ../../$@ github.com/fullstorydev/grpcurl/cmd/grpcurl
 
 $(TOOLS)/testaudit: internal/tools/go.mod $(wildcard internal/tools/testaudit/*.go)
 	$(IN_TOOLS) build -o ../../$@ ./testaudit
