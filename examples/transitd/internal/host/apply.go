@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	tables "github.com/mizar-go/mizar/maps"
+)
+
+// Apply makes the host be as the request says: see the API's HostService.Apply.
+func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.ApplyResponse, error) {
+	g, err := h.goal(r)
+	if err != nil {
+		return nil, err
+	}
+	h.writer.Lock()
+	defer h.writer.Unlock()
+	if current := h.Etag(); r.Etag != "" && r.Etag != anyEtag && r.Etag != current {
+		return nil, &Error{Etag: current, Err: ErrEtag}
+	}
+	p, err := h.compare(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
+		h.moved(p.change, e)
+	}
+	for key := range p.change.putPlaces { // unless they are wanted there again
+		delete(p.change.gonePlaces, key)
+	}
+	answer := &pb.ApplyResponse{Changed: p.differs(), Steps: p.lines(), Summary: p.sums()}
+	if !r.DryRun && !p.change.empty() || !r.DryRun && p.differs() {
+		err := h.commit(ctx, p.change, func(ctx context.Context) error { return p.run(ctx, false, nil) })
+		if err != nil {
+			return nil, err
+		}
+		h.announce(p, by)
+	}
+	answer.Etag = h.Etag()
+	return answer, nil
+}
+
+// announce tells watchers what was done.
+func (h *Host) announce(p *plan, by string) {
+	outcomes := map[pb.Action]pb.Outcome{
+		pb.Action_ACTION_ADD: pb.Outcome_OUTCOME_ADDED, pb.Action_ACTION_UPDATE: pb.Outcome_OUTCOME_REPLACED,
+		pb.Action_ACTION_REPLACE: pb.Outcome_OUTCOME_REPLACED, pb.Action_ACTION_REMOVE: pb.Outcome_OUTCOME_REMOVED,
+	}
+	for _, s := range p.steps {
+		line := s.lines[0]
+		if line.Kind != pb.Kind_KIND_ENDPOINT {
+			h.changed(line.Kind, line.Key, outcomes[line.Action], 1, by)
+		}
+	}
+	if s := p.summary[pb.Kind_KIND_ENDPOINT]; s != nil {
+		for outcome, n := range map[pb.Outcome]uint64{
+			pb.Outcome_OUTCOME_ADDED: s.Add, pb.Outcome_OUTCOME_REPLACED: s.Update + s.Replace, pb.Outcome_OUTCOME_REMOVED: s.Remove,
+		} {
+			if n > 0 {
+				h.changed(pb.Kind_KIND_ENDPOINT, "", outcome, int(n), by)
+			}
+		}
+	}
+}
+
+// goal reads what is wanted, and checks all of it.
+func (h *Host) goal(r *pb.ApplyRequest) (*goal, error) {
+	g := &goal{
+		kinds: make(map[pb.Kind]bool), want: make(map[pb.Kind]map[string]proto.Message),
+		places: make(map[tables.EndpointKey]place, len(r.GetState().GetEndpoints())),
+	}
+	for i, id := range r.Kinds {
+		if h.kinds[id] == nil && id != pb.Kind_KIND_ENDPOINT {
+			return nil, &Error{Field: fmt.Sprintf("kinds[%d]", i), Err: wrong("kinds", "%v is no kind", id)}
+		}
+		g.kinds[id] = true
+	}
+	if len(r.Kinds) == 0 {
+		g.kinds[pb.Kind_KIND_ENDPOINT] = true
+		for id := range h.kinds {
+			g.kinds[id] = true
+		}
+	}
+	g.asked = func(n name) proto.Message { return h.askedFor(n.kind, n.key) }
+	g.removes = func(n name) bool { return h.askedFor(n.kind, n.key) != nil }
+	g.removesPlace = func(key tables.EndpointKey) bool { _, own := h.places[key]; return own } // the writer reads
+	state := r.GetState()
+	if state == nil {
+		state = &pb.State{}
+	}
+	for id, k := range h.kinds {
+		g.want[id] = make(map[string]proto.Message)
+		for i, m := range k.in(state) {
+			where := fmt.Sprintf("state.%s[%d]", fieldName(m), i)
+			if !g.kinds[id] {
+				return nil, &Error{Kind: id, Field: where, Err: wrong(where, "kinds leaves this kind out")}
+			}
+			c, key, err := k.checked(m)
+			if err != nil {
+				return nil, &Error{Kind: id, Field: where + "." + fieldOf(err), Err: err}
+			}
+			if g.want[id][key] != nil {
+				return nil, &Error{Kind: id, Key: key, Field: where, Err: wrong(where, "it is there twice")}
+			}
+			g.want[id][key] = c
+		}
+	}
+	return g, h.goalPlaces(g, state)
+}
+
+func (h *Host) goalPlaces(g *goal, state *pb.State) error {
+	id := pb.Kind_KIND_ENDPOINT
+	if len(state.Endpoints) > 0 && !g.kinds[id] {
+		return &Error{Kind: id, Field: "state.endpoints", Err: wrong("state.endpoints", "kinds leaves this kind out")}
+	}
+	for i, e := range state.Endpoints {
+		where := fmt.Sprintf("state.endpoints[%d]", i)
+		key, p, err := toEndpoint(e)
+		if err != nil {
+			return &Error{Kind: id, Field: where + "." + fieldOf(err), Err: err}
+		}
+		if _, is := g.places[key]; is {
+			return &Error{Kind: id, Key: key.String(), Field: where, Err: wrong(where, "it is there twice")}
+		}
+		g.places[key] = p
+	}
+	seen := make(map[tables.EndpointKey]string)
+	for name, m := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
+		e := m.(*pb.LocalEndpoint)
+		for _, a := range localAddrs(e) {
+			key := tables.EndpointKey{VNI: e.Vni, Addr: a}
+			_, elsewhere := g.places[key]
+			if other, is := seen[key]; is || elsewhere {
+				return &Error{
+					Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: name, Field: "state.local_endpoints",
+					Err: wrong("state.local_endpoints", "%s is in the state twice (%s)", key, other),
+				}
+			}
+			seen[key] = name
+		}
+	}
+	return nil
+}
+
+// fieldName is the list in a state that a message is in.
+func fieldName(m proto.Message) string {
+	fields := (&pb.State{}).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); f.Message().FullName() == m.ProtoReflect().Descriptor().FullName() {
+			return string(f.Name())
+		}
+	}
+	return ""
+}
+
+// Etag is of all that was asked for.
+func (h *Host) Etag() string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return etag(h.sum)
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"github.com/mizar-go/mizar/dataplane"
+	"github.com/mizar-go/mizar/droplet"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+func droplets(dp *dataplane.Dataplane) kind {
+	attach := func(ctx context.Context, want *pb.Droplet) (*pb.Droplet, error) {
+		c, err := toDroplet(want)
+		if err != nil {
+			return nil, err
+		}
+		d, err := dp.Droplet.Attach(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return withStatus(want, fromDroplet(d)), nil
+	}
+	return &spec[*pb.Droplet]{
+		kind:  pb.Kind_KIND_DROPLET,
+		key:   (*pb.Droplet).GetInterface,
+		check: func(d *pb.Droplet) error { _, err := toDroplet(d); return err },
+		get: func(ctx context.Context, d *pb.Droplet) (*pb.Droplet, error) {
+			got, err := dp.Droplet.Get(ctx, d.Interface)
+			if err != nil {
+				return nil, err
+			}
+			return fromDroplet(got), nil
+		},
+		list: func(ctx context.Context) iter.Seq2[*pb.Droplet, error] {
+			return mapped(dp.Droplet.List(ctx), fromDroplet)
+		},
+		put: func(ctx context.Context, want, there *pb.Droplet) (*pb.Droplet, error) {
+			if there == nil {
+				return attach(ctx, want)
+			}
+			if err := dp.Droplet.Detach(ctx, there.Interface); err != nil {
+				return nil, err
+			}
+			got, err := attach(ctx, want)
+			if err != nil && !there.GetStatus().GetGone() {
+				_, back := attach(ctx, there)
+				err = errors.Join(err, back)
+			}
+			return got, err
+		},
+		remove: func(ctx context.Context, d *pb.Droplet) error { return dp.Droplet.Detach(ctx, d.Interface) },
+		fits:   dropletFits,
+		hidden: true, // whether addresses were asked for, or found
+		broken: func(d *pb.Droplet) string { return wreck(d.Status.GetGone(), d.Status.GetPartial()) },
+		gap:    func(_, _ *pb.Droplet) bool { return true },
+		of:     func(s *pb.State) *[]*pb.Droplet { return &s.Droplets },
+		phase:  func(*pb.Droplet) int { return phaseDroplet },
+	}
+}
+
+// wreck says what is wrong with an interface of ours.
+func wreck(gone, partial bool) string {
+	switch {
+	case gone:
+		return "its interface is gone"
+	case partial:
+		return "a program or a row of it is missing"
+	}
+	return ""
+}
+
+// dropletFits leaves open what was left open.
+func dropletFits(want, have *pb.Droplet) bool {
+	st := have.Status
+	if want.Cookie != have.Cookie || want.Mode != pb.Mode_MODE_UNSPECIFIED && want.Mode != st.GetMode() {
+		return false
+	}
+	return len(want.Addresses) == 0 || slices.Equal(sources(want.Addresses), sources(st.GetAddresses())) &&
+		slices.Equal(slices.Sorted(slices.Values(want.Addresses)), slices.Sorted(slices.Values(st.GetAddresses())))
+}
+
+// sources are the addresses that packets leave from: the first of each family.
+func sources(addrs []string) []string {
+	v4, v6 := "", ""
+	for _, text := range addrs {
+		a, err := netip.ParseAddr(text)
+		switch {
+		case err != nil:
+		case a.Is4() && v4 == "":
+			v4 = text
+		case a.Is6() && v6 == "":
+			v6 = text
+		}
+	}
+	return []string{v4, v6}
+}
+
+func toDroplet(d *pb.Droplet) (droplet.Config, error) {
+	var r reader
+	r.ifname("interface", d.Interface)
+	c := droplet.Config{Interface: d.Interface, Mode: r.mode("mode", d.Mode, true), Cookie: d.Cookie}
+	seen := make(map[netip.Addr]bool)
+	for i := range d.Addresses {
+		a := r.addr("addresses", &d.Addresses[i])
+		if seen[a] {
+			r.fail(wrong("addresses", "%s is there twice", a))
+		}
+		seen[a] = true
+		c.Addrs = append(c.Addrs, a)
+	}
+	return c, r.err
+}
+
+func fromDroplet(d *droplet.Droplet) *pb.Droplet {
+	return &pb.Droplet{
+		Interface: d.Interface, Mode: fromMode(d.Mode), Addresses: texts(d.Addrs), Cookie: d.Cookie,
+		Status: &pb.DropletStatus{
+			Ifindex: uint32(d.Ifindex), Mode: fromMode(d.Mode), Why: d.Why, Addresses: texts(d.Addrs), Mac: d.MAC.String(),
+			Mtu: uint32(d.MTU), Gone: d.Gone, Partial: d.Partial,
+		},
+	}
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// fresh is how long what was found wrong is told without looking again.
+const fresh = 5 * time.Second
+
+// problems are what was found wrong last.
+type problems struct {
+	mu   sync.Mutex
+	at   time.Time
+	last []*pb.Problem
+}
+
+func (p *problems) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = time.Time{}
+}
+
+// Health tells how the host is: what differs from what was asked for is a problem.
+func (h *Host) Health(ctx context.Context) (*pb.GetHealthResponse, error) {
+	wrong, err := h.look4problems(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := h.dp.Report()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return &pb.GetHealthResponse{
+		Healthy: len(wrong) == 0, Problems: wrong, Repairs: slices.Clone(h.repairs), Adopted: report.Adopted,
+		Upgraded: report.Upgraded, Uptime: durationpb.New(time.Since(h.started)), Etag: etag(h.sum),
+	}, nil
+}
+
+// look4problems compares all with what was asked for, once in a while.
+func (h *Host) look4problems(ctx context.Context) ([]*pb.Problem, error) {
+	h.problems.mu.Lock()
+	defer h.problems.mu.Unlock()
+	if time.Since(h.problems.at) < fresh {
+		return h.problems.last, nil
+	}
+	h.writer.Lock() // no half of a change is a problem
+	p, err := h.compare(ctx, h.standing())
+	h.writer.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	h.problems.last = nil
+	for _, line := range p.lines() {
+		h.problems.last = append(h.problems.last, &pb.Problem{Kind: line.Kind, Key: line.Key, Message: problem(line)})
+	}
+	h.problems.at = time.Now()
+	return h.problems.last, nil
+}
+
+func problem(line *pb.PlanStep) string {
+	if line.Action == pb.Action_ACTION_ADD {
+		return "it is missing"
+	}
+	return line.Detail
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/mizar-go/mizar/dataplane"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/journal"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// Options say which host.
+type Options struct {
+	Dataplane dataplane.Config
+	StateDir  string       // where the journal is; never empty
+	Logger    *slog.Logger // nil: nobody hears
+}
+
+// Host is a data-plane that this process has open, and what is wanted of it. All of it is safe for concurrent use.
+type Host struct {
+	dp      *dataplane.Dataplane
+	journal *journal.Journal
+	log     *slog.Logger
+	options Options
+	started time.Time
+
+	kinds  map[pb.Kind]kind // but endpoints of other hosts
+	byName map[protoreflect.FullName]kind
+
+	writer sync.Mutex // over a write as a whole: to the journal, to the kernel, and below
+
+	mu            sync.RWMutex // over what follows; writing takes writer, too
+	asked         map[pb.Kind]map[string]proto.Message
+	places        map[maps.EndpointKey]place
+	foreignPlaces map[maps.EndpointKey]struct{} // there, and nobody asked for
+	sum           uint64                        // of all that was asked for
+	repairs       []*pb.Repair
+
+	problems problems
+	events   broker
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// Open opens a host: reads what is wanted of it, opens its data-plane, and repairs what differs. What cannot be
+// repaired is told by [Host.Health], and is no error.
+func Open(ctx context.Context, o Options) (_ *Host, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Dataplane.Logger = o.Logger
+	h := &Host{
+		log: o.Logger, options: o, started: time.Now(),
+		asked: make(map[pb.Kind]map[string]proto.Message), places: make(map[maps.EndpointKey]place),
+		foreignPlaces: make(map[maps.EndpointKey]struct{}), events: broker{watchers: make(map[*Watcher]struct{})},
+	}
+	if h.dp, err = dataplane.Open(ctx, o.Dataplane); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.dp.Close())
+		}
+	}()
+	h.addKinds()
+	before, err := h.load()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.journal.Close())
+		}
+	}()
+	if err := h.repair(ctx, before); err != nil {
+		return nil, fmt.Errorf("repair: %w", err)
+	}
+	pumping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
+	h.done.Go(func() { h.pump(pumping) })
+	return h, nil
+}
+
+// Close lets go of the host. Traffic goes on.
+func (h *Host) Close() error {
+	h.stop()
+	h.done.Wait()
+	h.writer.Lock()
+	defer h.writer.Unlock()
+	return errors.Join(h.dp.Close(), h.journal.Close())
+}
+
+// Dataplane is the host's, for what only reads.
+func (h *Host) Dataplane() *dataplane.Dataplane { return h.dp }
+
+func (h *Host) addKinds() {
+	h.kinds = make(map[pb.Kind]kind)
+	h.byName = make(map[protoreflect.FullName]kind)
+	asked := func(key string) bool { return h.askedFor(pb.Kind_KIND_STAGE, key) != nil }
+	for _, k := range []kind{
+		peers(h.dp), droplets(h.dp), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, nil), functions(h.dp), stages(h.dp, asked),
+	} {
+		h.kinds[k.id()] = k
+		h.asked[k.id()] = make(map[string]proto.Message)
+		h.byName[k.message()] = k
+	}
+}
+
+func (h *Host) kindOf(m proto.Message) kind {
+	return h.byName[m.ProtoReflect().Descriptor().FullName()]
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/mizar-go/mizar/dataplane"
+	"github.com/mizar-go/mizar/endpoint"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// namespaces is where clients' names of network namespaces are looked up. Nothing else of the file system is theirs.
+const namespaces = "/run/netns"
+
+// locals are the workloads of this host.
+type locals struct {
+	dp    *dataplane.Dataplane
+	ports ports
+}
+
+// ports make interfaces at bridges, for the library to adopt.
+type ports interface {
+	add(ctx context.Context, e *pb.LocalEndpoint) error
+	remove(ctx context.Context, e *pb.LocalEndpoint) error
+}
+
+func localEndpoints(dp *dataplane.Dataplane, p ports) kind {
+	l := &locals{dp: dp, ports: p}
+	return &spec[*pb.LocalEndpoint]{
+		kind:  pb.Kind_KIND_LOCAL_ENDPOINT,
+		key:   localKey,
+		check: func(e *pb.LocalEndpoint) error { _, err := toLocal(e); return err },
+		get:   l.get,
+		list: func(ctx context.Context) iter.Seq2[*pb.LocalEndpoint, error] {
+			return mapped(dp.Endpoint.Local(ctx), fromLocal)
+		},
+		put:    l.put,
+		remove: l.remove,
+		fits:   localFits,
+		hidden: true, // namespace, routes, prefix lengths
+		broken: func(e *pb.LocalEndpoint) string { return wreck(e.Status.GetGone(), e.Status.GetPartial()) },
+		gap:    func(_, _ *pb.LocalEndpoint) bool { return true },
+		of:     func(s *pb.State) *[]*pb.LocalEndpoint { return &s.LocalEndpoints },
+		phase:  func(*pb.LocalEndpoint) int { return phaseLocalEndpoint },
+	}
+}
+
+// localKey is of the lowest address: what the kernel tells has no order.
+func localKey(e *pb.LocalEndpoint) string {
+	return pathKey(e.GetVni(), text(lowest(localAddrs(e))))
+}
+
+func lowest(addrs []netip.Addr) netip.Addr {
+	if len(addrs) == 0 {
+		return netip.Addr{}
+	}
+	return slices.MinFunc(addrs, netip.Addr.Compare)
+}
+
+// localAddrs are the addresses without their networks.
+func localAddrs(e *pb.LocalEndpoint) []netip.Addr {
+	var all []netip.Addr
+	for _, text := range e.GetAddresses() {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}
+
+func (l *locals) get(ctx context.Context, e *pb.LocalEndpoint) (*pb.LocalEndpoint, error) {
+	key := localKey(e)
+	// One look tells that it is not there, which saves reading all of the table.
+	row, err := l.dp.Endpoint.Get(ctx, maps.EndpointKey{VNI: e.Vni, Addr: lowest(localAddrs(e))})
+	if err != nil {
+		return nil, err
+	}
+	if row.Ifindex == 0 {
+		return nil, fmt.Errorf("it lives on host %v: %w", row.Host, dataplane.ErrNotFound)
+	}
+	for got, err := range l.dp.Endpoint.Local(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if m := fromLocal(got); got.Ifindex == row.Ifindex && localKey(m) == key {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("another endpoint has the address: %w", dataplane.ErrNotFound)
+}
+
+func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.LocalEndpoint, error) {
+	if there == nil {
+		return l.create(ctx, want)
+	}
+	if err := l.remove(ctx, there); err != nil {
+		return nil, err
+	}
+	got, err := l.create(ctx, want)
+	if err != nil && !there.GetStatus().GetGone() {
+		_, back := l.create(ctx, there)
+		err = errors.Join(err, back)
+	}
+	return got, err
+}
+
+// create takes the MAC and the name from the status where they were made up before: an endpoint that is made again
+// is the same one to its neighbours.
+func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.LocalEndpoint, err error) {
+	asked := proto.CloneOf(want)
+	if st := want.Status; st != nil {
+		if asked.Mac == "" {
+			asked.Mac = st.Mac
+		}
+		if asked.HostInterface == "" && asked.GetAdopt() == "" {
+			asked.HostInterface = st.HostInterface
+		}
+	}
+	if atBridge(asked) {
+		if asked.HostInterface == "" {
+			asked.HostInterface = portName(asked)
+		}
+		if err := l.ports.add(ctx, asked); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, l.ports.remove(ctx, asked))
+			}
+		}()
+	}
+	c, err := toLocal(asked)
+	if err != nil {
+		return nil, err
+	}
+	e, err := l.dp.Endpoint.Create(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return withStatus(want, fromLocal(e)), nil
+}
+
+func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
+	if err := l.dp.Endpoint.Delete(ctx, there.GetStatus().GetHostInterface()); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
+		return err
+	}
+	if atBridge(there) {
+		asked := proto.CloneOf(there)
+		asked.HostInterface = there.GetStatus().GetHostInterface()
+		return l.ports.remove(ctx, asked)
+	}
+	return nil
+}
+
+func atBridge(e *pb.LocalEndpoint) bool { return e.GetBridge() != nil || e.GetOvs() != nil }
+
+// portName is made of what an endpoint is, so that one that was cut short is found again.
+func portName(e *pb.LocalEndpoint) string { return "mzb" + etag(sum(bare(e)))[:10] }
+
+// localFits compares what the kernel tells; what was left open fits.
+func localFits(want, have *pb.LocalEndpoint) bool {
+	st := have.Status
+	given := func(asked, is string) bool { return asked == "" || asked == is }
+	name := want.HostInterface
+	if want.GetAdopt() != "" {
+		name = want.GetAdopt()
+	}
+	return want.Vni == have.Vni && want.Cookie == have.Cookie && want.Function == have.Function &&
+		slices.Equal(sortedAddrs(want), sortedAddrs(have)) && slices.Equal(want.Allowed, have.Allowed) &&
+		given(name, st.GetHostInterface()) && given(want.Mac, st.GetMac()) &&
+		(want.Mtu == 0 || want.Mtu == st.GetMtu()) &&
+		(want.Mode == pb.Mode_MODE_UNSPECIFIED || want.Mode == st.GetMode()) &&
+		(want.GetAdopt() != "" || atBridge(want)) == st.GetAdopted()
+}
+
+func sortedAddrs(e *pb.LocalEndpoint) []netip.Addr {
+	all := localAddrs(e)
+	slices.SortFunc(all, netip.Addr.Compare)
+	return all
+}
+
+func toLocal(e *pb.LocalEndpoint) (endpoint.Config, error) {
+	var r reader
+	r.vni("vni", e.Vni)
+	c := endpoint.Config{
+		VNI: e.Vni, Interface: e.Interface, HostInterface: e.HostInterface, MAC: r.mac("mac", &e.Mac), MTU: int(e.Mtu),
+		Function: e.Function, Mode: r.mode("mode", e.Mode, false), Cookie: e.Cookie,
+	}
+	if e.Mtu > 65535 {
+		r.fail(wrong("mtu", "%d bytes are more than 65535", e.Mtu))
+	}
+	if len(e.Addresses) == 0 {
+		r.fail(wrong("addresses", "an endpoint has one at least"))
+	}
+	for i := range e.Addresses {
+		c.Addrs = append(c.Addrs, r.interfacePrefix(fmt.Sprintf("addresses[%d]", i), &e.Addresses[i]))
+	}
+	for i := range e.Allowed {
+		c.Allowed = append(c.Allowed, r.masked(fmt.Sprintf("allowed[%d]", i), &e.Allowed[i]))
+	}
+	slices.SortFunc(c.Allowed, comparePrefix)
+	if len(c.Allowed) > 0 {
+		e.Allowed = texts(c.Allowed)
+	}
+	if e.Interface != "" {
+		r.ifname("interface", e.Interface)
+	}
+	if e.HostInterface != "" {
+		r.ifname("host_interface", e.HostInterface)
+	}
+	r.routes(e, &c)
+	r.place(e, &c)
+	return c, r.err
+}
+
+func (r *reader) routes(e *pb.LocalEndpoint, c *endpoint.Config) {
+	for i, route := range e.Routes {
+		f := fmt.Sprintf("routes[%d]", i)
+		if route == nil {
+			r.fail(wrong(f, "it is not given"))
+			continue
+		}
+		c.Routes = append(c.Routes, endpoint.Route{Dst: r.masked(f+".destination", &route.Destination), Via: r.optional(f+".via", &route.Via)})
+	}
+	if e.NoRoutes {
+		if len(e.Routes) > 0 {
+			r.fail(wrong("no_routes", "there are routes"))
+		}
+		c.Routes = []endpoint.Route{}
+	}
+}
+
+// place says where the workload's side goes.
+func (r *reader) place(e *pb.LocalEndpoint, c *endpoint.Config) {
+	adopted := ""
+	switch p := e.Place.(type) {
+	case *pb.LocalEndpoint_Netns:
+		r.file("netns", p.Netns)
+		c.NetNS = endpoint.Path(filepath.Join(namespaces, p.Netns))
+	case *pb.LocalEndpoint_Adopt:
+		r.ifname("adopt", p.Adopt)
+		c.Adopt, c.HostInterface, adopted = true, p.Adopt, "adopt"
+		if e.HostInterface != "" && e.HostInterface != p.Adopt {
+			r.fail(wrong("host_interface", "it is what is adopted"))
+		}
+	case *pb.LocalEndpoint_Bridge:
+		r.ifname("bridge.bridge", p.Bridge.GetBridge())
+		c.Adopt, adopted = true, "bridge"
+	case *pb.LocalEndpoint_Ovs:
+		r.ifname("ovs.bridge", p.Ovs.GetBridge())
+		if p.Ovs.GetTag() > 4094 {
+			r.fail(wrong("ovs.tag", "%d is no VLAN: 1 to 4094", p.Ovs.GetTag()))
+		}
+		if w := p.Ovs.GetWorkloadPort(); w != "" {
+			r.ifname("ovs.workload_port", w)
+		}
+		c.Adopt, adopted = true, "ovs"
+	}
+	if adopted == "" {
+		return
+	}
+	if len(e.Routes) > 0 || e.NoRoutes {
+		r.fail(wrong("routes", "the workload's interface is its maker's, and so are its routes"))
+	}
+	c.Interface, c.Routes = "", nil
+	if adopted == "bridge" || adopted == "ovs" {
+		if e.Mac == "" {
+			r.fail(wrong("mac", "of a workload behind a bridge it has to be given"))
+		}
+	}
+}
+
+// fromLocal knows the addresses' networks no more, and nothing of the workload's namespace.
+func fromLocal(e *endpoint.Endpoint) *pb.LocalEndpoint {
+	m := &pb.LocalEndpoint{
+		Vni: e.VNI, HostInterface: e.HostInterface, Mac: e.MAC.String(), Mtu: uint32(e.MTU), Function: e.Function,
+		Mode: fromMode(e.Mode), Cookie: e.Cookie, Allowed: texts(e.Allowed),
+		Status: &pb.LocalEndpointStatus{
+			HostInterface: e.HostInterface, Ifindex: uint32(e.Ifindex), Mac: e.MAC.String(), Mtu: uint32(e.MTU),
+			Mode: fromMode(e.Mode), Adopted: e.Adopted, Gone: e.Gone, Partial: e.Partial,
+		},
+	}
+	for _, a := range e.Addrs {
+		m.Addresses = append(m.Addresses, netip.PrefixFrom(a, a.BitLen()).String())
+	}
+	slices.SortFunc(e.Allowed, comparePrefix)
+	m.Allowed = texts(e.Allowed)
+	if e.Adopted {
+		m.Place = &pb.LocalEndpoint_Adopt{Adopt: e.HostInterface}
+		m.HostInterface = ""
+	}
+	return m
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+// The order in which resources are added, so that no packet goes astray meanwhile; they are removed the other way
+// round. A place to send to comes before what sends there: a bouncer knows endpoints before it is the bouncer of their
+// network, and that before it is the divider of the VPC. A workload comes when its VPC is whole, and tunnel packets are
+// taken last. Functions that filter are in their places before packets flow, but those of one endpoint, which has
+// to be there first: what has to be filtered from the first packet on, the VPC's chain does.
+const (
+	phaseBridge = iota
+	phaseAddress
+	phaseRoute
+	phaseFunction
+	phaseDroplet
+	phaseWideStage
+	phaseEndpoint
+	phaseNetwork
+	phaseVPC
+	phaseLocalEndpoint
+	phaseEndpointStage
+	phasePeer
+	phases
+)

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/mizar-go/mizar/dataplane"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// spec is what the engine has to know of a kind of resource. M is its message.
+type spec[M proto.Message] struct {
+	kind pb.Kind
+	// key is of a message that was checked.
+	key func(M) string
+	// check brings a message into the form that equal ones share, or says what is wrong with it.
+	check func(M) error
+	// get reads one, with its status: [dataplane.ErrNotFound].
+	get func(ctx context.Context, m M) (M, error)
+	// list reads all, with their status.
+	list func(ctx context.Context) iter.Seq2[M, error]
+	// put adds one, or replaces the one that is there (else nil). It gives the status. If it fails, all is as before.
+	put func(ctx context.Context, want, have M) (M, error)
+	// remove removes one that is there.
+	remove func(ctx context.Context, have M) error
+	// fits compares as far as the kernel can tell what was asked for.
+	fits func(want, have M) bool
+	// hidden: there is more to it than the kernel can tell, so what was asked for is compared, too.
+	hidden bool
+	// broken says what is wrong with one that is there; nil, or empty: nothing.
+	broken func(M) string
+	// gap tells whether replacing one loses packets; nil: it does not.
+	gap func(want, have M) bool
+	// of are the resources of this kind in a state.
+	of func(*pb.State) *[]M
+	// phase is when it is added among the other kinds; removing goes the other way. See order.go.
+	phase func(M) int
+}
+
+// have is a resource that is there.
+type have struct {
+	key    string
+	seen   proto.Message // as the kernel tells
+	msg    proto.Message // as it was asked for, where that is known and more than the kernel can tell; with its status
+	own    bool          // somebody asked for it
+	broken string        // what is wrong with it
+}
+
+// etag of what is there.
+func (h *have) etag() string { return etag(sum(bare(h.msg))) }
+
+// kind is spec without its type parameter.
+type kind interface {
+	id() pb.Kind
+	keyOf(m proto.Message) string
+	checked(m proto.Message) (proto.Message, string, error)
+	read(ctx context.Context, m proto.Message) (*have, error)
+	all(ctx context.Context) (map[string]*have, error)
+	same(want proto.Message, h *have, asked proto.Message) bool
+	loses(want proto.Message, h *have) bool
+	write(ctx context.Context, want proto.Message, h *have) (proto.Message, error)
+	unwrite(ctx context.Context, h *have) error
+	in(s *pb.State) iter.Seq2[int, proto.Message]
+	into(s *pb.State, m proto.Message)
+	when(m proto.Message) int
+	overlay(h *have, asked proto.Message)
+	message() protoreflect.FullName
+}
+
+func (s *spec[M]) id() pb.Kind { return s.kind }
+func (s *spec[M]) message() protoreflect.FullName {
+	var m M
+	return m.ProtoReflect().Descriptor().FullName()
+}
+func (s *spec[M]) keyOf(m proto.Message) string { return s.key(m.(M)) }
+func (s *spec[M]) when(m proto.Message) int     { return s.phase(m.(M)) }
+
+// checked gives a bare copy of what a client sent, in the form that equal ones share.
+func (s *spec[M]) checked(m proto.Message) (proto.Message, string, error) {
+	sent, ok := m.(M)
+	if !ok || !m.ProtoReflect().IsValid() {
+		return nil, "", &Error{Kind: s.kind, Err: wrong("", "it is not given")}
+	}
+	c := bare(sent)
+	if err := s.check(c); err != nil {
+		return nil, "", &Error{Kind: s.kind, Field: fieldOf(err), Err: err}
+	}
+	return c, s.key(c), nil
+}
+
+func (s *spec[M]) observed(m M) *have {
+	h := &have{key: s.key(m), seen: m, msg: m}
+	if s.broken != nil {
+		h.broken = s.broken(m)
+	}
+	return h
+}
+
+// read gives nil where there is none. m is of the resource's key at least.
+func (s *spec[M]) read(ctx context.Context, m proto.Message) (*have, error) {
+	got, err := s.get(ctx, m.(M))
+	if errors.Is(err, dataplane.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &Error{Kind: s.kind, Key: s.key(m.(M)), Field: fieldOf(err), Err: err}
+	}
+	return s.observed(got), nil
+}
+
+func (s *spec[M]) all(ctx context.Context) (map[string]*have, error) {
+	found := make(map[string]*have)
+	for m, err := range s.list(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list: %w", &Error{Kind: s.kind, Err: err})
+		}
+		h := s.observed(m)
+		found[h.key] = h
+	}
+	return found, nil
+}
+
+// same tells whether what is there, if it is whole, is what is wanted. asked is what the one that is there was asked for by; nil: not
+// known.
+func (s *spec[M]) same(want proto.Message, h *have, asked proto.Message) bool {
+	return s.fits(want.(M), h.seen.(M)) && (!s.hidden || asked == nil || proto.Equal(want, bare(asked)))
+}
+
+func (s *spec[M]) loses(want proto.Message, h *have) bool {
+	return h != nil && s.gap != nil && s.gap(want.(M), h.seen.(M))
+}
+
+// write gives what was asked for with the status that it got.
+func (s *spec[M]) write(ctx context.Context, want proto.Message, h *have) (proto.Message, error) {
+	var there M
+	if h != nil {
+		there = h.msg.(M)
+	}
+	got, err := s.put(ctx, want.(M), there)
+	if err != nil {
+		return nil, &Error{Kind: s.kind, Key: s.key(want.(M)), Err: err}
+	}
+	return got, nil
+}
+
+func (s *spec[M]) unwrite(ctx context.Context, h *have) error {
+	if err := s.remove(ctx, h.msg.(M)); err != nil {
+		return &Error{Kind: s.kind, Key: h.key, Err: err}
+	}
+	return nil
+}
+
+// overlay makes it one's own that somebody asked for.
+func (s *spec[M]) overlay(h *have, asked proto.Message) {
+	h.own = true
+	if s.hidden {
+		h.msg = withStatus(asked.(M), h.seen.(M))
+	}
+}
+
+func (s *spec[M]) in(state *pb.State) iter.Seq2[int, proto.Message] {
+	return func(yield func(int, proto.Message) bool) {
+		for i, m := range *s.of(state) {
+			if !yield(i, m) {
+				return
+			}
+		}
+	}
+}
+
+func (s *spec[M]) into(state *pb.State, m proto.Message) {
+	all := s.of(state)
+	*all = append(*all, m.(M))
+}
+
+// withStatus is what was asked for with the status of what is there.
+func withStatus[M proto.Message](want, observed M) M {
+	m := bare(want)
+	if f := field(m, statusField); f != nil && observed.ProtoReflect().Has(f) {
+		m.ProtoReflect().Set(f, observed.ProtoReflect().Get(f))
+	}
+	return m
+}

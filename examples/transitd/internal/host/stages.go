@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/mizar-go/mizar/dataplane"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// stages takes a test for keys that were asked for: a chain is an endpoint's, whichever of its addresses names it.
+func stages(dp *dataplane.Dataplane, asked func(key string) bool) kind {
+	return &spec[*pb.Stage]{
+		kind:  pb.Kind_KIND_STAGE,
+		key:   func(s *pb.Stage) string { return stageKey(s.GetScope()) },
+		check: checkStage,
+		get: func(ctx context.Context, s *pb.Stage) (*pb.Stage, error) {
+			stage, scope, err := toScope(s.Scope)
+			if err != nil {
+				return nil, err
+			}
+			c, err := dp.Stage.Get(ctx, stage, scope)
+			if err != nil {
+				return nil, err
+			}
+			if len(c.Functions) == 0 {
+				return nil, fmt.Errorf("no functions: %w", dataplane.ErrNotFound)
+			}
+			return &pb.Stage{Scope: s.Scope, Functions: c.Functions}, nil
+		},
+		list: func(ctx context.Context) iter.Seq2[*pb.Stage, error] { return listStages(ctx, dp, asked) },
+		put: func(ctx context.Context, want, _ *pb.Stage) (*pb.Stage, error) {
+			stage, scope, err := toScope(want.Scope)
+			if err != nil {
+				return nil, err
+			}
+			return want, dp.Stage.Set(ctx, stage, scope, want.Functions...)
+		},
+		remove: func(ctx context.Context, s *pb.Stage) error {
+			stage, scope, err := toScope(s.Scope)
+			if err != nil {
+				return err
+			}
+			return dp.Stage.Clear(ctx, stage, scope)
+		},
+		fits: equal[*pb.Stage],
+		of:   func(s *pb.State) *[]*pb.Stage { return &s.Stages },
+		phase: func(s *pb.Stage) int {
+			if s.Scope.GetAddress() != "" {
+				return phaseEndpointStage
+			}
+			return phaseWideStage
+		},
+	}
+}
+
+var points = [...]dataplane.Stage{
+	pb.StagePoint_STAGE_POINT_SEND:    dataplane.StageSend,
+	pb.StagePoint_STAGE_POINT_PARSE:   dataplane.StageParse,
+	pb.StagePoint_STAGE_POINT_DELIVER: dataplane.StageDeliver,
+	pb.StagePoint_STAGE_POINT_FORWARD: dataplane.StageForward,
+	pb.StagePoint_STAGE_POINT_DROP:    dataplane.StageDrop,
+}
+
+// stageKey is point/VNI/address, with - for what is not given.
+func stageKey(s *pb.StageScope) string {
+	point := strings.ToLower(strings.TrimPrefix(s.GetPoint().String(), "STAGE_POINT_"))
+	vni, address := "-", "-"
+	if s.GetVni() != 0 {
+		vni = fmt.Sprint(s.GetVni())
+	}
+	if s.GetAddress() != "" {
+		address = s.GetAddress()
+	}
+	return point + "/" + vni + "/" + address
+}
+
+func toScope(s *pb.StageScope) (dataplane.Stage, dataplane.Scope, error) {
+	var r reader
+	if s == nil {
+		return 0, dataplane.Scope{}, wrong("scope", "it is not given")
+	}
+	if s.Point <= 0 || int(s.Point) >= len(points) {
+		return 0, dataplane.Scope{}, wrong("scope.point", "%v is no stage", s.Point)
+	}
+	if s.Vni != 0 || s.Address != "" {
+		r.vni("scope.vni", s.Vni)
+	}
+	scope := dataplane.Scope{VNI: s.Vni, Addr: r.optional("scope.address", &s.Address)}
+	return points[s.Point], scope, r.err
+}
+
+func checkStage(s *pb.Stage) error {
+	if _, _, err := toScope(s.Scope); err != nil {
+		return err
+	}
+	if len(s.Functions) == 0 {
+		return wrong("functions", "a stage has one at least: clear it instead")
+	}
+	var r reader
+	for i, f := range s.Functions {
+		r.file(fmt.Sprintf("functions[%d]", i), f)
+	}
+	return r.err
+}
+
+// listStages names the endpoints of chains by the address that was asked for, else by their first.
+func listStages(ctx context.Context, dp *dataplane.Dataplane, asked func(key string) bool) iter.Seq2[*pb.Stage, error] {
+	return func(yield func(*pb.Stage, error) bool) {
+		var chains []dataplane.Chain
+		local := false
+		for c, err := range dp.Stage.List(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			chains = append(chains, c)
+			local = local || c.Ifindex != 0
+		}
+		addrs := make(map[int][]netip.Addr)
+		if local { // it reads a table that may be large
+			for e, err := range dp.Endpoint.Local(ctx) {
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				addrs[e.Ifindex] = e.Addrs
+			}
+		}
+		for _, c := range chains {
+			s := &pb.Stage{
+				Scope:     &pb.StageScope{Point: pb.StagePoint(slices.Index(points[:], c.Stage)), Vni: c.VNI},
+				Functions: c.Functions,
+			}
+			if c.Ifindex != 0 {
+				named := false
+				for _, a := range addrs[c.Ifindex] { // none: it goes with its endpoint, which is being deleted
+					scope := &pb.StageScope{Point: s.Scope.Point, Vni: c.VNI, Address: a.String()}
+					if is := asked(stageKey(scope)); is || !named {
+						s.Scope, named = scope, true
+						if is {
+							break
+						}
+					}
+				}
+				if !named {
+					continue
+				}
+			}
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}

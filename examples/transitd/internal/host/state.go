@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// State reads what is there, as Apply takes it: what was asked for, and what is foreign. Lists come in parts of some
+// size; the last part has the etag.
+func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size int) iter.Seq2[*pb.GetStateResponse, error] {
+	return func(yield func(*pb.GetStateResponse, error) bool) {
+		for i, id := range kinds {
+			if h.kinds[id] == nil && id != pb.Kind_KIND_ENDPOINT {
+				yield(nil, &Error{Field: fmt.Sprintf("kinds[%d]", i), Err: wrong("kinds", "%v is no kind", id)})
+				return
+			}
+		}
+		wanted := func(id pb.Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, id) }
+		part := &pb.GetStateResponse{State: &pb.State{}}
+		for _, id := range slices.Sorted(maps.Keys(h.kinds)) {
+			if !wanted(id) {
+				continue
+			}
+			found, err := h.observe(ctx, h.kinds[id])
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			n := 0
+			for _, key := range slices.SortedFunc(maps.Keys(found), natural) {
+				m := bare(found[key].msg)
+				if f, ok := m.(*pb.Function); ok && !objects {
+					f.Object = nil
+				}
+				h.kinds[id].into(part.State, m)
+				_, large := m.(*pb.Function)
+				if n++; n%size == 0 || large {
+					if !yield(part, nil) {
+						return
+					}
+					part = &pb.GetStateResponse{State: &pb.State{}}
+				}
+			}
+		}
+		if wanted(pb.Kind_KIND_ENDPOINT) {
+			for e, err := range h.Endpoints(ctx) {
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if e.Host == "" {
+					continue // of this host: among the others above
+				}
+				if part.State.Endpoints = append(part.State.Endpoints, e); len(part.State.Endpoints) == size {
+					if !yield(part, nil) {
+						return
+					}
+					part = &pb.GetStateResponse{State: &pb.State{}}
+				}
+			}
+		}
+		part.Etag = h.Etag()
+		yield(part, nil)
+	}
+}

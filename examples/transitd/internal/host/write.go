@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/mizar-go/mizar/dataplane"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/maps"
+)
+
+// anyEtag replaces whatever is there.
+const anyEtag = "*"
+
+// judge tells whether a write may go on: given is the client's etag, current that of what is there (empty: nothing).
+func judge(given, current string, same bool) error {
+	switch {
+	case same, given == anyEtag, given == current:
+		return nil
+	case given == "":
+		return ErrDiffers
+	}
+	return ErrEtag
+}
+
+// Put adds a resource, or replaces it if its etag allows. It gives the resource as it is then.
+func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Message, pb.Outcome, error) {
+	k := h.kindOf(m)
+	want, key, err := k.checked(m)
+	if err != nil {
+		return nil, 0, err
+	}
+	h.writer.Lock()
+	defer h.writer.Unlock()
+	there, err := h.look(ctx, k, want)
+	if err != nil {
+		return nil, 0, err
+	}
+	var current string
+	same := false
+	if there != nil {
+		current = there.etag()
+		same = k.same(want, there, h.askedFor(k.id(), key))
+	}
+	if err := judge(etagOf(m), current, same); err != nil {
+		return nil, 0, &Error{Kind: k.id(), Key: key, Etag: current, Err: err}
+	}
+	if same && there.own && there.broken == "" {
+		return out(there.msg), pb.Outcome_OUTCOME_UNCHANGED, nil
+	}
+	c := newChange()
+	n := name{k.id(), key}
+	c.put[n] = want
+	h.moved(c, want)
+	outcome := pb.Outcome_OUTCOME_UNCHANGED // of a foreign one that is as wanted, and becomes our own
+	err = h.commit(ctx, c, func(ctx context.Context) error {
+		if same && there.broken == "" {
+			c.put[n] = there.msg
+			return nil
+		}
+		outcome = pb.Outcome_OUTCOME_ADDED
+		if there != nil {
+			outcome = pb.Outcome_OUTCOME_REPLACED
+		}
+		got, err := k.write(ctx, want, there)
+		if err == nil {
+			c.put[n] = got
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if outcome != pb.Outcome_OUTCOME_UNCHANGED {
+		h.changed(k.id(), key, outcome, 1, by)
+	}
+	return out(c.put[n]), outcome, nil
+}
+
+// moved: an endpoint that is created here does not live elsewhere any more.
+func (h *Host) moved(c *change, m proto.Message) {
+	e, ok := m.(*pb.LocalEndpoint)
+	if !ok {
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, a := range localAddrs(e) {
+		key := maps.EndpointKey{VNI: e.Vni, Addr: a}
+		if _, ok := h.places[key]; ok {
+			c.gonePlaces[key] = struct{}{}
+		}
+	}
+}
+
+// Remove removes a resource, of which m bears what makes up the key.
+func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowMissing bool, by string) (pb.Outcome, error) {
+	k := h.kindOf(m)
+	h.writer.Lock()
+	defer h.writer.Unlock()
+	there, err := h.look(ctx, k, m)
+	if err != nil {
+		return 0, err
+	}
+	key := k.keyOf(m)
+	asked := h.askedFor(k.id(), key)
+	switch {
+	case there == nil && asked == nil && allowMissing:
+		return pb.Outcome_OUTCOME_UNCHANGED, nil
+	case there == nil && asked == nil:
+		return 0, &Error{Kind: k.id(), Key: key, Err: dataplane.ErrNotFound}
+	case there == nil: // it went behind our back: not to be asked for any more is what is left to do
+		there = &have{key: key, msg: asked, own: true}
+	}
+	if current := there.etag(); given != "" && given != anyEtag && given != current {
+		return 0, &Error{Kind: k.id(), Key: key, Etag: current, Err: ErrEtag}
+	}
+	c := newChange()
+	c.gone[name{k.id(), key}] = there.msg
+	err = h.commit(ctx, c, func(ctx context.Context) error {
+		if there.seen == nil {
+			return nil
+		}
+		return k.unwrite(ctx, there)
+	})
+	if err != nil {
+		return 0, err
+	}
+	h.changed(k.id(), key, pb.Outcome_OUTCOME_REMOVED, 1, by)
+	return pb.Outcome_OUTCOME_REMOVED, nil
+}
+
+// look reads what is there; nil: nothing.
+func (h *Host) look(ctx context.Context, k kind, m proto.Message) (*have, error) {
+	there, err := k.read(ctx, m)
+	if err != nil || there == nil {
+		return nil, err
+	}
+	if asked := h.askedFor(k.id(), there.key); asked != nil {
+		k.overlay(there, asked)
+	}
+	return there, nil
+}
+
+func (h *Host) askedFor(id pb.Kind, key string) proto.Message {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.asked[id][key]
+}
+
+// out is a resource as clients see it.
+func out(m proto.Message) proto.Message {
+	tag := etag(sum(bare(m)))
+	m = proto.CloneOf(m)
+	if f, ok := m.(*pb.Function); ok && len(f.Object) > 0 {
+		digest := sha256.Sum256(f.Object)
+		if f.Status == nil {
+			f.Status = &pb.FunctionStatus{}
+		}
+		f.Object, f.Status.ObjectSha256 = nil, digest[:]
+	}
+	setEtag(m, tag)
+	return m
+}
