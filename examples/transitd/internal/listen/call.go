@@ -4,6 +4,7 @@ package listen
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -56,8 +57,17 @@ func callOf(ctx context.Context) *call {
 }
 
 func (c *call) returned(err error) {
-	if c.code = ok; err != nil {
+	switch {
+	case err == nil:
+		c.code = ok
+	case connect.CodeOf(err) != connect.CodeUnknown:
 		c.code = connect.CodeOf(err).String()
+	case errors.Is(err, context.Canceled): // as the handler's context has it
+		c.code = connect.CodeCanceled.String()
+	case errors.Is(err, context.DeadlineExceeded):
+		c.code = connect.CodeDeadlineExceeded.String()
+	default:
+		c.code = connect.CodeUnknown.String()
 	}
 }
 

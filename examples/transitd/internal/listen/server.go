@@ -38,7 +38,7 @@ type Server struct {
 	errors   *connect.ErrorWriter
 	rates    *rates
 	streams  *streams
-	calls    atomic.Int64 // under way
+	calls    atomic.Int64    // under way
 	base     context.Context // of all calls
 	stop     context.CancelFunc
 	times    times
