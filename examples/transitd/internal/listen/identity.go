@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"context"
+
+	"github.com/mizar-go/mizar/examples/transitd/internal/config"
+)
+
+// Identity is who calls.
+type Identity struct {
+	// Name is uid:N for a client of the Unix socket (local, if the kernel does not tell), the name in its
+	// certificate that gave it its role (uri:…, dns:…, cn:…), or insecure. Empty: not a call by this package.
+	Name string
+	// Role is what it may do.
+	Role config.Role
+}
+
+type identityKey struct{}
+
+// From is who made the call that ctx belongs to.
+func From(ctx context.Context) Identity {
+	who, _ := ctx.Value(identityKey{}).(Identity)
+	return who
+}
+
+func withIdentity(ctx context.Context, who Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, who)
+}

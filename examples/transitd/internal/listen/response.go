@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"connectrpc.com/connect"
+)
+
+// response remembers of an answer what tells its code. Mostly the handler's error does, but what fails before
+// the handler, such as a message that is too large, is seen on the wire only.
+type response struct {
+	http.ResponseWriter
+	status int
+	head   []byte // of the body, as far as it may be needed
+}
+
+const maxHead = 512
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	if room := maxHead - len(w.head); room > 0 {
+		w.head = append(w.head, b[:min(room, len(b))]...)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Flush is what streams look for.
+func (w *response) Flush() {
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// code is the answer's, as its protocol has it.
+func (w *response) code() string {
+	for _, key := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
+		if v := w.Header()[key]; len(v) > 0 {
+			return ofGRPC(v[0])
+		}
+	}
+	if len(w.head) > 5 && w.head[0]&0x80 != 0 { // gRPC-Web's trailers are in the body, after its data
+		if _, after, found := bytes.Cut(bytes.ToLower(w.head[5:]), []byte("grpc-status:")); found {
+			line, _, _ := strings.Cut(string(after), "\r\n")
+			return ofGRPC(strings.TrimSpace(line))
+		}
+	}
+	return ofHTTP(w.status)
+}
+
+func ofGRPC(status string) string {
+	n, err := strconv.Atoi(status)
+	switch {
+	case err != nil:
+		return unknown
+	case n == 0:
+		return ok
+	}
+	return connect.Code(n).String()
+}
+
+func ofHTTP(status int) string {
+	switch status {
+	case 0, http.StatusOK:
+		return ok
+	case http.StatusBadRequest:
+		return connect.CodeInvalidArgument.String()
+	case http.StatusNotFound, http.StatusNotImplemented:
+		return connect.CodeUnimplemented.String()
+	case http.StatusTooManyRequests:
+		return connect.CodeResourceExhausted.String()
+	case http.StatusInternalServerError:
+		return connect.CodeInternal.String()
+	case http.StatusGatewayTimeout:
+		return connect.CodeDeadlineExceeded.String()
+	case 499:
+		return connect.CodeCanceled.String()
+	}
+	return "http_" + strconv.Itoa(status)
+}
