@@ -90,8 +90,8 @@ func (h *Host) goal(r *pb.ApplyRequest) (*goal, error) {
 	g.removes = func(n name) bool { return h.askedFor(n.kind, n.key) != nil }
 	g.removesPlace = func(key tables.EndpointKey) bool { _, own := h.places[key]; return own } // the writer reads
 	state := r.GetState()
-	if state == nil {
-		state = &pb.State{}
+	if state == nil { // one that is empty is meant, one that is not there forgotten
+		return nil, &Error{Field: "state", Err: wrong("state", "it is not given")}
 	}
 	for id, k := range h.kinds {
 		g.want[id] = make(map[string]proto.Message)

@@ -71,3 +71,20 @@ func problem(line *pb.PlanStep) string {
 	}
 	return line.Detail
 }
+
+// Alive tells whether the daemon gets anything done: the data-plane answers, and no write has been under way all the
+// time until ctx ends.
+func (h *Host) Alive(ctx context.Context) error {
+	if _, err := h.dp.Stats.Lost(ctx); err != nil {
+		return err
+	}
+	for !h.writer.TryLock() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	h.writer.Unlock()
+	return nil
+}

@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Dataplane dataplane.Config
 	StateDir  string       // where the journal is; never empty
+	OVS       string       // the socket of ovsdb-server
 	Logger    *slog.Logger // nil: nobody hears
 }
 

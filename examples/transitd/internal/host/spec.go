@@ -130,7 +130,7 @@ func (s *spec[M]) all(ctx context.Context) (map[string]*have, error) {
 // same tells whether what is there, if it is whole, is what is wanted. asked is what the one that is there was asked for by; nil: not
 // known.
 func (s *spec[M]) same(want proto.Message, h *have, asked proto.Message) bool {
-	return s.fits(want.(M), h.seen.(M)) && (!s.hidden || asked == nil || proto.Equal(want, bare(asked)))
+	return s.fits(want.(M), h.seen.(M)) && (!s.hidden || asked == nil || proto.Equal(bare(want), bare(asked)))
 }
 
 func (s *spec[M]) loses(want proto.Message, h *have) bool {

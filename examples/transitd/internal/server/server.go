@@ -25,8 +25,6 @@ func Services() []string {
 type Options struct {
 	// Tables tells how full the tables are.
 	Tables func(context.Context) ([]*pb.Table, error)
-	// Ending is closed when the daemon drains: streams that would never end do.
-	Ending <-chan struct{}
 	// Handler are for all services.
 	Handler []connect.HandlerOption
 }
@@ -43,7 +41,7 @@ func Register(mux *http.ServeMux, h *host.Host, o Options) {
 		func() (string, http.Handler) { return api.NewStageServiceHandler(stages{h}, o.Handler...) },
 		func() (string, http.Handler) { return api.NewPlumbingServiceHandler(plumbing{h}, o.Handler...) },
 		func() (string, http.Handler) {
-			return api.NewStatsServiceHandler(stats{h, o.Tables, o.Ending}, o.Handler...)
+			return api.NewStatsServiceHandler(stats{h, o.Tables}, o.Handler...)
 		},
 		func() (string, http.Handler) { return api.NewHostServiceHandler(hosts{h}, o.Handler...) },
 	} {

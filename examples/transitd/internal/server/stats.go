@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"errors"
 
 	"connectrpc.com/connect"
 
@@ -15,7 +14,6 @@ import (
 type stats struct {
 	h      *host.Host
 	tables func(context.Context) ([]*pb.Table, error)
-	ending <-chan struct{} // closed when the daemon drains
 }
 
 func (s stats) ListCounters(ctx context.Context, _ *connect.Request[pb.ListCountersRequest]) (*connect.Response[pb.ListCountersResponse], error) {
@@ -59,23 +57,12 @@ func (s stats) WatchEvents(ctx context.Context, r *connect.Request[pb.WatchEvent
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.ending:
-			return closing()
 		case e := <-w.Events():
 			if err := stream.Send(&pb.WatchEventsResponse{Event: e, Lost: w.Lost()}); err != nil {
 				return err
 			}
 		}
 	}
-}
-
-// closing ends what would go on for ever.
-func closing() error {
-	err := connect.NewError(connect.CodeUnavailable, errors.New("the daemon is ending: try again"))
-	if d, made := connect.NewErrorDetail(&pb.ErrorDetail{Cause: pb.Cause_CAUSE_CLOSING}); made == nil {
-		err.AddDetail(d)
-	}
-	return err
 }
 
 // answer wraps what a call gave.

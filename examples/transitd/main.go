@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Transitd is the transit daemon: a management plane, on this host or another, drives the data-plane through it, by
+// gRPC, gRPC-Web or JSON over HTTP. The API is in examples/api.
+//
+//	transitd                         # all as by default: a Unix socket, /run/transitd/transitd.sock
+//	transitd -config transitd.yaml   # deploy/transitd.yaml says what can be in there
+//	transitd -check -config FILE     # is the file in order? Nothing else is done
+//
+// It opens a data-plane, repairs what differs from what it was last asked for, and serves. Killed, restarted or
+// replaced, it disturbs no packet: the kernel carries them. It runs in the network namespace of the droplets.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/mizar-go/mizar/examples/transitd/internal/config"
+	"github.com/mizar-go/mizar/examples/transitd/internal/daemon"
+)
+
+func main() {
+	path := flag.String("config", "", "the configuration; without it, all is as by default")
+	check := flag.Bool("check", false, "check the configuration, and do no more")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "transitd: takes no arguments; see -help")
+		os.Exit(2)
+	}
+	c := config.Default()
+	if *path != "" {
+		var err error
+		if c, err = config.Load(*path); err != nil {
+			fmt.Fprintln(os.Stderr, "transitd:", err)
+			os.Exit(2)
+		}
+	}
+	if *check {
+		return
+	}
+	log := logger(c.Log)
+	if err := daemon.Run(context.Background(), c, log); err != nil {
+		log.Error("ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func logger(c config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == config.FormatJSON {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
