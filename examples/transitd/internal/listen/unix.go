@@ -125,10 +125,16 @@ func groupID(name string) (int, error) {
 // makeDir makes the socket's directory. In one where others may write, they could put a socket of theirs in
 // the place of ours, and clients would tell it what they want to tell us.
 func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	info, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask
+			return err
+		}
+		info, err = os.Stat(dir)
+	}
 	if err != nil {
 		return err
 	}

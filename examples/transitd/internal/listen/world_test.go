@@ -300,3 +300,9 @@ func refused(t testing.TB, err error, code connect.Code, cause dataplanev1.Cause
 	require.NoError(t, e)
 	require.Equal(t, cause, v.(*dataplanev1.ErrorDetail).Cause)
 }
+
+func (l *logs) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
