@@ -44,10 +44,6 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}()
 	if err := g.admit(r, c); err != nil {
 		c.denied, c.code = err, err.Code().String()
-		if c.denied.Code() == connect.CodeUnauthenticated {
-			// No more than this of a stranger, whose connection another may need.
-			w.Header().Set("Connection", "close")
-		}
 		if err.Code() == connect.CodeUnavailable || err.Code() == connect.CodeUnimplemented {
 			c.denied = nil // said, but nobody's fault
 		}

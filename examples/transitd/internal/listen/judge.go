@@ -28,7 +28,11 @@ type verdict struct {
 	trust    *trust // nil: none yet
 	from, to time.Time
 	who      Identity
+	err      *connect.Error // nil: who may come in
 }
+
+// sure is how long a bad verdict holds. A stranger is not to keep us busy with chains.
+const sure = time.Second
 
 func newJudge(f *files, mappings []config.Mapping) *judge {
 	j := &judge{files: f, roles: map[string]config.Role{}}
@@ -38,22 +42,21 @@ func newJudge(f *files, mappings []config.Mapping) *judge {
 	return j
 }
 
-// of is who has shown these certificates on g. Chains cost much to verify, so a good verdict is kept, until a
+// of is who has shown these certificates on g. Chains cost much to verify, so a verdict is kept: a good one until a
 // certificate in the chain ends or the CAs change.
 func (j *judge) of(g *guest, shown []*x509.Certificate, now time.Time) (Identity, *connect.Error) {
 	trust := j.files.trust.Load()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if v := g.verdict; v.trust == trust && !now.Before(v.from) && !now.After(v.to) {
-		return v.who, nil
+		return v.who, v.err
 	}
-	g.verdict = verdict{}
 	v, err := j.judge(trust, shown, now)
 	if err != nil {
-		return Identity{}, err
+		v = verdict{trust: trust, from: now, to: now.Add(sure), err: err}
 	}
 	g.verdict = v
-	return v.who, nil
+	return v.who, v.err
 }
 
 func (j *judge) judge(trust *trust, shown []*x509.Certificate, now time.Time) (verdict, *connect.Error) {

@@ -19,10 +19,11 @@ func Options(c config.RPC) []connect.HandlerOption {
 	most, all := int(c.MaxMessageBytes), methods()
 	return []connect.HandlerOption{
 		connect.WithConditionalHandlerOptions(func(s connect.Spec) []connect.HandlerOption {
+			most := most
 			if all[s.Procedure].reads {
-				return []connect.HandlerOption{connect.WithReadMaxBytes(min(most, maxQuestion))}
+				most = min(most, maxQuestion)
 			}
-			return []connect.HandlerOption{connect.WithReadMaxBytes(most)}
+			return []connect.HandlerOption{connect.WithReadMaxBytes(most), gzipUpTo(most)}
 		}),
 		connect.WithInterceptors(watcher{}),
 		connect.WithRecover(func(ctx context.Context, _ connect.Spec, _ http.Header, value any) error {
