@@ -376,16 +376,48 @@ func (c *Client) Ports(ctx context.Context) (all []Status, err error) {
 	return all, nil
 }
 
-func (c *Client) status(ctx context.Context, row *portRow) (Status, error) {
-	s := Status{Port: Port{Name: row.Name, Workload: row.ExternalIDs[idWorkload], Host: row.ExternalIDs[idHost]}}
+// Find is the port of ours with that Host; nil: there is none.
+func (c *Client) Find(ctx context.Context, host string) (found *Port, err error) {
+	err = c.through(ctx, func(ctx context.Context) error {
+		var rows []portRow
+		if err := c.db.List(ctx, &rows); err != nil {
+			return unavailable(err)
+		}
+		for _, row := range rows {
+			if row.ExternalIDs[idInstance] != c.Instance || row.ExternalIDs[idHost] != host {
+				continue
+			}
+			p, err := c.describe(ctx, &row)
+			found = &p
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the port of %s: %w", host, err)
+	}
+	return found, nil
+}
+
+// describe is what was asked for when a port was made.
+func (c *Client) describe(ctx context.Context, row *portRow) (Port, error) {
+	p := Port{Name: row.Name, Workload: row.ExternalIDs[idWorkload], Host: row.ExternalIDs[idHost]}
 	if row.Tag != nil {
-		s.Tag = uint16(*row.Tag)
+		p.Tag = uint16(*row.Tag)
 	}
 	bridge, err := c.bridgeOf(ctx, row)
-	if err != nil || bridge == nil {
+	if bridge != nil {
+		p.Bridge = bridge.Name
+	}
+	return p, err
+}
+
+func (c *Client) status(ctx context.Context, row *portRow) (Status, error) {
+	p, err := c.describe(ctx, row)
+	s := Status{Port: p}
+	if err != nil || p.Bridge == "" {
 		return s, err
 	}
-	s.Bridge = bridge.Name
 	dev := &interfaceRow{Name: row.Name}
 	if err := c.db.Get(ctx, dev); err == nil && dev.Error != nil {
 		s.Error = *dev.Error

@@ -42,7 +42,9 @@ func (c *Client) look(ctx context.Context, p Port) (*wiring, error) {
 		return nil, err
 	}
 	w.trunk = p.Tag != 0 && row != nil && row.Tag == nil
-	out := func(match, actions string) { w.want[fmt.Sprintf("priority=%d,%s actions=%s", priority, match, actions)] = true }
+	out := func(match, actions string) {
+		w.want[fmt.Sprintf("priority=%d,%s actions=%s", priority, match, actions)] = true
+	}
 	if w.trunk {
 		out(fmt.Sprintf("in_port=%s,dl_vlan=%d", w.workload.number, p.Tag), "strip_vlan,output:"+w.endpoint.number)
 		out("in_port="+w.endpoint.number, fmt.Sprintf("mod_vlan_vid:%d,output:%s", p.Tag, w.workload.number))
