@@ -146,15 +146,29 @@ func (p *Plumber) in(f func() error) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		// The thread is not unlocked, and ends with the goroutine: there is no way back that could fail.
-		runtime.LockOSThread()
-		if err := netns.Set(p.ns); err != nil {
-			done <- fmt.Errorf("enter namespace: %w", err)
-			return
-		}
-		done <- f()
+		done <- p.away(f)
 	}()
 	return <-done
+}
+
+// away runs f in the namespace and comes back. Where there is no way back the goroutine keeps its thread, which
+// ends with it.
+func (p *Plumber) away(f func() error) (err error) {
+	runtime.LockOSThread()
+	here, err := netns.Get()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer here.Close()
+	if err = netns.Set(p.ns); err == nil {
+		err = f()
+	}
+	if back := netns.Set(here); back != nil {
+		return errors.Join(err, fmt.Errorf("return from namespace: %w", back))
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // link looks an interface up by its name proper, which is a key; an alternative name is none.

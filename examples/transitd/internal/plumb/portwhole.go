@@ -25,7 +25,7 @@ func (p *Plumber) planWhole(to *plan, t Port, at place, end netlink.Link, there 
 		if there {
 			var on uint32
 			if err := p.in(func() (err error) {
-				on, err = ethtool(t.HostInterface, o.get, 0)
+				on, err = feature(t.HostInterface, o.get, 0)
 				return err
 			}); err != nil {
 				return err
@@ -37,7 +37,7 @@ func (p *Plumber) planWhole(to *plan, t Port, at place, end netlink.Link, there 
 		set := func(on uint32) func() error {
 			return func() error {
 				return p.in(func() error {
-					_, err := ethtool(t.HostInterface, o.set, on)
+					_, err := feature(t.HostInterface, o.set, on)
 					return err
 				})
 			}

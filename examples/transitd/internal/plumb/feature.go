@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ethtool does one of the commands that the kernel takes with a number, in the namespace of the thread.
-func ethtool(name string, command, value uint32) (uint32, error) {
+// feature does one of the commands that the kernel takes with a number, in the namespace of the thread.
+func feature(name string, command, value uint32) (uint32, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
