@@ -55,7 +55,7 @@ func droplets(dp *dataplane.Dataplane) kind {
 			return got, err
 		},
 		remove: func(ctx context.Context, d *pb.Droplet) error { return dp.Droplet.Detach(ctx, d.Interface) },
-		fits:   dropletFits,
+		fits:   func(_ context.Context, want, have *pb.Droplet) bool { return dropletFits(want, have) },
 		hidden: true, // whether addresses were asked for, or found
 		broken: func(d *pb.Droplet) string { return wreck(d.Status.GetGone(), d.Status.GetPartial()) },
 		gap:    func(_, _ *pb.Droplet) bool { return true },

@@ -48,7 +48,7 @@ func functions(dp *dataplane.Dataplane) kind {
 		remove: func(ctx context.Context, f *pb.Function) error {
 			return dp.Function.Remove(ctx, f.Name)
 		},
-		fits:   func(_, _ *pb.Function) bool { return true }, // the kernel keeps no object
+		fits:   func(_ context.Context, _, _ *pb.Function) bool { return true }, // the kernel keeps no object
 		hidden: true,
 		of:     func(s *pb.State) *[]*pb.Function { return &s.Functions },
 		phase:  func(*pb.Function) int { return phaseFunction },

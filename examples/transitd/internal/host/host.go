@@ -16,6 +16,8 @@ import (
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/transitd/internal/journal"
+	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
+	"github.com/mizar-go/mizar/examples/transitd/internal/plumb"
 	"github.com/mizar-go/mizar/maps"
 )
 
@@ -30,6 +32,8 @@ type Options struct {
 // Host is a data-plane that this process has open, and what is wanted of it. All of it is safe for concurrent use.
 type Host struct {
 	dp      *dataplane.Dataplane
+	plumber *plumb.Plumber
+	ovs     *ovs.Client
 	journal *journal.Journal
 	log     *slog.Logger
 	options Options
@@ -73,6 +77,14 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 			err = errors.Join(err, h.dp.Close())
 		}
 	}()
+	if err := h.openPlumber(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.plumber.Close(), h.ovs.Close())
+		}
+	}()
 	h.addKinds()
 	before, err := h.load()
 	if err != nil {
@@ -98,7 +110,19 @@ func (h *Host) Close() error {
 	h.done.Wait()
 	h.writer.Lock()
 	defer h.writer.Unlock()
-	return errors.Join(h.dp.Close(), h.journal.Close())
+	return errors.Join(h.dp.Close(), h.journal.Close(), h.plumber.Close(), h.ovs.Close())
+}
+
+func (h *Host) openPlumber() (err error) {
+	instance, o := h.dp.Name(), h.options
+	if h.ovs, err = ovs.New(ovs.Options{Instance: instance, Socket: o.OVS, Logger: h.log}); err != nil {
+		return err
+	}
+	h.plumber, err = plumb.New(plumb.Options{Instance: instance, NetNS: o.Dataplane.NetNS, OVS: h.ovs, Logger: h.log})
+	if err != nil {
+		return errors.Join(err, h.ovs.Close())
+	}
+	return nil
 }
 
 // Dataplane is the host's, for what only reads.
@@ -109,7 +133,8 @@ func (h *Host) addKinds() {
 	h.byName = make(map[protoreflect.FullName]kind)
 	asked := func(key string) bool { return h.askedFor(pb.Kind_KIND_STAGE, key) != nil }
 	for _, k := range []kind{
-		peers(h.dp), droplets(h.dp), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, nil), functions(h.dp), stages(h.dp, asked),
+		peers(h.dp), droplets(h.dp), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, h.plumber), functions(h.dp), stages(h.dp, asked),
+		bridges(h.plumber), routes(h.plumber), addresses(h.plumber),
 	} {
 		h.kinds[k.id()] = k
 		h.asked[k.id()] = make(map[string]proto.Message)

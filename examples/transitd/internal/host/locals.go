@@ -16,6 +16,7 @@ import (
 	"github.com/mizar-go/mizar/dataplane"
 	"github.com/mizar-go/mizar/endpoint"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/plumb"
 	"github.com/mizar-go/mizar/maps"
 )
 
@@ -24,18 +25,12 @@ const namespaces = "/run/netns"
 
 // locals are the workloads of this host.
 type locals struct {
-	dp    *dataplane.Dataplane
-	ports ports
+	dp      *dataplane.Dataplane
+	plumber *plumb.Plumber
 }
 
-// ports make interfaces at bridges, for the library to adopt.
-type ports interface {
-	add(ctx context.Context, e *pb.LocalEndpoint) error
-	remove(ctx context.Context, e *pb.LocalEndpoint) error
-}
-
-func localEndpoints(dp *dataplane.Dataplane, p ports) kind {
-	l := &locals{dp: dp, ports: p}
+func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
+	l := &locals{dp: dp, plumber: p}
 	return &spec[*pb.LocalEndpoint]{
 		kind:  pb.Kind_KIND_LOCAL_ENDPOINT,
 		key:   localKey,
@@ -46,9 +41,10 @@ func localEndpoints(dp *dataplane.Dataplane, p ports) kind {
 		},
 		put:    l.put,
 		remove: l.remove,
-		fits:   localFits,
+		fits:   func(_ context.Context, want, have *pb.LocalEndpoint) bool { return localFits(want, have) },
 		hidden: true, // namespace, routes, prefix lengths
 		broken: func(e *pb.LocalEndpoint) string { return wreck(e.Status.GetGone(), e.Status.GetPartial()) },
+		lacks:  l.unplugged,
 		gap:    func(_, _ *pb.LocalEndpoint) bool { return true },
 		of:     func(s *pb.State) *[]*pb.LocalEndpoint { return &s.LocalEndpoints },
 		phase:  func(*pb.LocalEndpoint) int { return phaseLocalEndpoint },
@@ -103,6 +99,13 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 	if there == nil {
 		return l.create(ctx, want)
 	}
+	if st := there.GetStatus(); atBridge(there) && !st.GetGone() && !st.GetPartial() && equal(want, there) {
+		named := withHostInterface(there) // only its port needs mending, which may leave the endpoint alone
+		if err := l.plug(ctx, named); err != nil {
+			return nil, err
+		}
+		return there, l.plumber.OpenPort(ctx, named.HostInterface)
+	}
 	if err := l.remove(ctx, there); err != nil {
 		return nil, err
 	}
@@ -127,15 +130,13 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 		}
 	}
 	if atBridge(asked) {
-		if asked.HostInterface == "" {
-			asked.HostInterface = portName(asked)
-		}
-		if err := l.ports.add(ctx, asked); err != nil {
+		asked = withHostInterface(asked)
+		if err := l.plug(ctx, asked); err != nil {
 			return nil, err
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, l.ports.remove(ctx, asked))
+				err = errors.Join(err, l.unplug(ctx, asked.HostInterface))
 			}
 		}()
 	}
@@ -147,25 +148,29 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 	if err != nil {
 		return nil, err
 	}
+	if atBridge(asked) {
+		if err := l.plumber.OpenPort(ctx, e.HostInterface); err != nil {
+			return nil, errors.Join(err, l.dp.Endpoint.Delete(ctx, e.HostInterface))
+		}
+	}
 	return withStatus(want, fromLocal(e)), nil
 }
 
 func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
-	if err := l.dp.Endpoint.Delete(ctx, there.GetStatus().GetHostInterface()); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
+	name := there.GetStatus().GetHostInterface()
+	if atBridge(there) {
+		if err := l.plumber.ShutPort(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
+			return err
+		}
+	}
+	if err := l.dp.Endpoint.Delete(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
 		return err
 	}
 	if atBridge(there) {
-		asked := proto.CloneOf(there)
-		asked.HostInterface = there.GetStatus().GetHostInterface()
-		return l.ports.remove(ctx, asked)
+		return l.unplug(ctx, name)
 	}
 	return nil
 }
-
-func atBridge(e *pb.LocalEndpoint) bool { return e.GetBridge() != nil || e.GetOvs() != nil }
-
-// portName is made of what an endpoint is, so that one that was cut short is found again.
-func portName(e *pb.LocalEndpoint) string { return "mzb" + etag(sum(bare(e)))[:10] }
 
 // localFits compares what the kernel tells; what was left open fits.
 func localFits(want, have *pb.LocalEndpoint) bool {

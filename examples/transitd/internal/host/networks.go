@@ -41,7 +41,7 @@ func networks(dp *dataplane.Dataplane) kind {
 			}
 			return dp.Network.Remove(ctx, key)
 		},
-		fits:  equal[*pb.Network],
+		fits:  fits[*pb.Network],
 		of:    func(s *pb.State) *[]*pb.Network { return &s.Networks },
 		phase: func(*pb.Network) int { return phaseNetwork },
 	}

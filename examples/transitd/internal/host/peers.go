@@ -40,7 +40,7 @@ func peers(dp *dataplane.Dataplane) kind {
 			}
 			return dp.Peer.Remove(ctx, row.Prefix)
 		},
-		fits:  equal[*pb.Peer],
+		fits:  fits[*pb.Peer],
 		of:    func(s *pb.State) *[]*pb.Peer { return &s.Peers },
 		phase: func(*pb.Peer) int { return phasePeer },
 	}

@@ -86,12 +86,12 @@ func (h *Host) compare(ctx context.Context, g *goal) (*plan, error) {
 		}
 		for key, there := range found[id] {
 			if asked := g.asked(name{id, key}); asked != nil {
-				k.overlay(there, asked)
+				k.overlay(ctx, there, asked)
 			}
 		}
 	}
 	for id, all := range found {
-		h.compareKind(p, g, h.kinds[id], all)
+		h.compareKind(ctx, p, g, h.kinds[id], all)
 	}
 	if g.kinds[pb.Kind_KIND_ENDPOINT] {
 		if err := h.comparePlaces(ctx, p, g); err != nil {
@@ -111,7 +111,7 @@ func (h *Host) compare(ctx context.Context, g *goal) (*plan, error) {
 	return p, nil
 }
 
-func (h *Host) compareKind(p *plan, g *goal, k kind, found map[string]*have) {
+func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found map[string]*have) {
 	for key, want := range g.want[k.id()] {
 		n := name{k.id(), key}
 		there := found[key]
@@ -122,10 +122,10 @@ func (h *Host) compareKind(p *plan, g *goal, k kind, found map[string]*have) {
 		switch {
 		case there == nil:
 			p.add(k.when(want), &pb.PlanStep{Action: pb.Action_ACTION_ADD, Kind: n.kind, Key: key}, h.write(p, k, n, want, nil), h.unwrite(p, k, n))
-		case there.broken == "" && k.same(want, there, g.asked(n)):
+		case there.broken == "" && k.same(ctx, want, there, g.asked(n)):
 			p.summary[n.kind].Unchanged++
 			if _, ok := p.change.put[n]; ok {
-				p.change.put[n] = withAsked(k, want, there)
+				p.change.put[n] = withAsked(ctx, k, want, there)
 			}
 		default:
 			line := &pb.PlanStep{Action: pb.Action_ACTION_UPDATE, Kind: n.kind, Key: key, Detail: difference(want, there)}
@@ -169,9 +169,9 @@ func missingIsGone(err error) error {
 }
 
 // withAsked is what is wanted, with the status of what is there.
-func withAsked(k kind, want proto.Message, there *have) proto.Message {
+func withAsked(ctx context.Context, k kind, want proto.Message, there *have) proto.Message {
 	h := &have{seen: there.seen, msg: there.msg}
-	k.overlay(h, want)
+	k.overlay(ctx, h, want)
 	if h.msg == there.msg {
 		return want
 	}

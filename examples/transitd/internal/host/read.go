@@ -49,7 +49,7 @@ func (h *Host) observe(ctx context.Context, k kind) (map[string]*have, error) {
 	}
 	for key, there := range found {
 		if asked := h.askedFor(k.id(), key); asked != nil {
-			k.overlay(there, asked)
+			k.overlay(ctx, there, asked)
 		}
 	}
 	return found, nil

@@ -103,6 +103,9 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	if err != nil {
 		return err
 	}
+	if err := h.sweepPorts(ctx); err != nil {
+		return err
+	}
 	if err := h.findForeign(ctx); err != nil {
 		return err
 	}

@@ -31,11 +31,13 @@ type spec[M proto.Message] struct {
 	// remove removes one that is there.
 	remove func(ctx context.Context, have M) error
 	// fits compares as far as the kernel can tell what was asked for.
-	fits func(want, have M) bool
+	fits func(ctx context.Context, want, have M) bool
 	// hidden: there is more to it than the kernel can tell, so what was asked for is compared, too.
 	hidden bool
 	// broken says what is wrong with one that is there; nil, or empty: nothing.
 	broken func(M) string
+	// lacks is broken for one that is whole, as far as it is known by what was asked for; nil: nothing.
+	lacks func(context.Context, M) string
 	// gap tells whether replacing one loses packets; nil: it does not.
 	gap func(want, have M) bool
 	// of are the resources of this kind in a state.
@@ -63,14 +65,14 @@ type kind interface {
 	checked(m proto.Message) (proto.Message, string, error)
 	read(ctx context.Context, m proto.Message) (*have, error)
 	all(ctx context.Context) (map[string]*have, error)
-	same(want proto.Message, h *have, asked proto.Message) bool
+	same(ctx context.Context, want proto.Message, h *have, asked proto.Message) bool
 	loses(want proto.Message, h *have) bool
 	write(ctx context.Context, want proto.Message, h *have) (proto.Message, error)
 	unwrite(ctx context.Context, h *have) error
 	in(s *pb.State) iter.Seq2[int, proto.Message]
 	into(s *pb.State, m proto.Message)
 	when(m proto.Message) int
-	overlay(h *have, asked proto.Message)
+	overlay(ctx context.Context, h *have, asked proto.Message)
 	message() protoreflect.FullName
 }
 
@@ -129,8 +131,8 @@ func (s *spec[M]) all(ctx context.Context) (map[string]*have, error) {
 
 // same tells whether what is there, if it is whole, is what is wanted. asked is what the one that is there was asked for by; nil: not
 // known.
-func (s *spec[M]) same(want proto.Message, h *have, asked proto.Message) bool {
-	return s.fits(want.(M), h.seen.(M)) && (!s.hidden || asked == nil || proto.Equal(bare(want), bare(asked)))
+func (s *spec[M]) same(ctx context.Context, want proto.Message, h *have, asked proto.Message) bool {
+	return s.fits(ctx, want.(M), h.seen.(M)) && (!s.hidden || asked == nil || proto.Equal(bare(want), bare(asked)))
 }
 
 func (s *spec[M]) loses(want proto.Message, h *have) bool {
@@ -158,10 +160,13 @@ func (s *spec[M]) unwrite(ctx context.Context, h *have) error {
 }
 
 // overlay makes it one's own that somebody asked for.
-func (s *spec[M]) overlay(h *have, asked proto.Message) {
+func (s *spec[M]) overlay(ctx context.Context, h *have, asked proto.Message) {
 	h.own = true
 	if s.hidden {
 		h.msg = withStatus(asked.(M), h.seen.(M))
+	}
+	if h.broken == "" && s.lacks != nil {
+		h.broken = s.lacks(ctx, h.msg.(M))
 	}
 }
 

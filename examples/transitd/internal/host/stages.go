@@ -49,7 +49,7 @@ func stages(dp *dataplane.Dataplane, asked func(key string) bool) kind {
 			}
 			return dp.Stage.Clear(ctx, stage, scope)
 		},
-		fits: equal[*pb.Stage],
+		fits: fits[*pb.Stage],
 		of:   func(s *pb.State) *[]*pb.Stage { return &s.Stages },
 		phase: func(s *pb.Stage) int {
 			if s.Scope.GetAddress() != "" {

@@ -30,7 +30,7 @@ func vpcs(dp *dataplane.Dataplane) kind {
 			return want, dp.VPC.Add(ctx, row)
 		},
 		remove: func(ctx context.Context, v *pb.Vpc) error { return dp.VPC.Remove(ctx, v.Vni) },
-		fits:   equal[*pb.Vpc],
+		fits:   fits[*pb.Vpc],
 		of:     func(s *pb.State) *[]*pb.Vpc { return &s.Vpcs },
 		phase:  func(*pb.Vpc) int { return phaseVPC },
 	}

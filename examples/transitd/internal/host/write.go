@@ -44,7 +44,7 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	same := false
 	if there != nil {
 		current = there.etag()
-		same = k.same(want, there, h.askedFor(k.id(), key))
+		same = k.same(ctx, want, there, h.askedFor(k.id(), key))
 	}
 	if err := judge(etagOf(m), current, same); err != nil {
 		return nil, 0, &Error{Kind: k.id(), Key: key, Etag: current, Err: err}
@@ -141,7 +141,7 @@ func (h *Host) look(ctx context.Context, k kind, m proto.Message) (*have, error)
 		return nil, err
 	}
 	if asked := h.askedFor(k.id(), there.key); asked != nil {
-		k.overlay(there, asked)
+		k.overlay(ctx, there, asked)
 	}
 	return there, nil
 }

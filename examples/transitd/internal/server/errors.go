@@ -14,6 +14,8 @@ import (
 	"github.com/mizar-go/mizar/endpoint"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/transitd/internal/host"
+	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
+	"github.com/mizar-go/mizar/examples/transitd/internal/plumb"
 )
 
 // meanings are what the library's errors, and the daemon's, are to a client. The first that matches counts.
@@ -25,6 +27,9 @@ var meanings = []struct {
 	{host.ErrEtag, connect.CodeAborted, pb.Cause_CAUSE_ETAG},
 	{host.ErrDiffers, connect.CodeAlreadyExists, pb.Cause_CAUSE_EXISTS},
 	{host.ErrInUse, connect.CodeFailedPrecondition, pb.Cause_CAUSE_IN_USE},
+	{ovs.ErrUnavailable, connect.CodeUnavailable, pb.Cause_CAUSE_UNAVAILABLE},
+	{ovs.ErrRefused, connect.CodeFailedPrecondition, pb.Cause_CAUSE_UNAVAILABLE},
+	{plumb.ErrInUse, connect.CodeFailedPrecondition, pb.Cause_CAUSE_IN_USE},
 	{dataplane.ErrInUse, connect.CodeFailedPrecondition, pb.Cause_CAUSE_IN_USE},
 	{dataplane.ErrTooLong, connect.CodeFailedPrecondition, pb.Cause_CAUSE_TOO_LONG},
 	{dataplane.ErrClosed, connect.CodeUnavailable, pb.Cause_CAUSE_CLOSING},

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/mizar-go/mizar/dataplane"
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/plumb"
+)
+
+// An endpoint at a bridge is a port there, whose other end the library adopts. The port is shut until it has an agent,
+// and before it has none any more.
+
+func atBridge(e *pb.LocalEndpoint) bool { return e.GetBridge() != nil || e.GetOvs() != nil }
+
+// portOf is the port of an endpoint whose host interface is known.
+func portOf(e *pb.LocalEndpoint) plumb.Port {
+	p := plumb.Port{HostInterface: e.HostInterface, Interface: e.Interface, Bridge: e.GetBridge().GetBridge()}
+	if o := e.GetOvs(); o != nil {
+		p.OVS = &plumb.OVSPort{Bridge: o.Bridge, Tag: uint16(o.Tag), Workload: o.WorkloadPort}
+	}
+	return p
+}
+
+// portName is made of what an endpoint is, so that one that was cut short is found again.
+func portName(e *pb.LocalEndpoint) string { return "mzb" + etag(sum(bare(e)))[:10] }
+
+// plug makes the port. What has to be undone if the endpoint fails, unplug does.
+func (l *locals) plug(ctx context.Context, e *pb.LocalEndpoint) error {
+	if _, err := l.plumber.AddPort(ctx, portOf(e)); err != nil {
+		return fmt.Errorf("add port %s: %w", e.HostInterface, err)
+	}
+	return nil
+}
+
+func (l *locals) unplug(ctx context.Context, hostInterface string) error {
+	if err := l.plumber.RemovePort(ctx, hostInterface); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
+		return fmt.Errorf("remove port %s: %w", hostInterface, err)
+	}
+	return nil
+}
+
+// unplugged says what is wrong with the port of an endpoint that is otherwise whole.
+func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
+	if !atBridge(e) {
+		return ""
+	}
+	named := withHostInterface(e)
+	switch outcome, err := l.plumber.CheckPort(ctx, portOf(named)); {
+	case err != nil:
+		return "its port: " + err.Error()
+	case outcome != plumb.Unchanged:
+		return "its port at the bridge is not whole"
+	}
+	if link, err := net.InterfaceByName(named.HostInterface); err != nil || link.Flags&net.FlagUp == 0 {
+		return "its port is down"
+	}
+	return ""
+}
+
+// withHostInterface has the name that was made up, where none was asked for.
+func withHostInterface(e *pb.LocalEndpoint) *pb.LocalEndpoint {
+	e = proto.CloneOf(e)
+	if st := e.Status; st != nil && st.HostInterface != "" {
+		e.HostInterface = st.HostInterface
+	}
+	if e.HostInterface == "" {
+		e.HostInterface = portName(e)
+	}
+	return e
+}
+
+// sweepPorts removes ports of endpoints that nobody asks for: the daemon died between the two.
+func (h *Host) sweepPorts(ctx context.Context) error {
+	all, err := h.plumber.Ports(ctx)
+	if err != nil {
+		return fmt.Errorf("list ports: %w", err)
+	}
+	asked := make(map[string]bool)
+	for _, m := range h.asked[pb.Kind_KIND_LOCAL_ENDPOINT] {
+		if e := m.(*pb.LocalEndpoint); atBridge(e) {
+			asked[withHostInterface(e).HostInterface] = true
+		}
+	}
+	for e, err := range h.dp.Endpoint.Local(ctx) { // a foreign endpoint keeps its port
+		if err != nil {
+			return err
+		}
+		asked[e.HostInterface] = true
+	}
+	for _, p := range all {
+		if asked[p.HostInterface] {
+			continue
+		}
+		h.repaired(&pb.PlanStep{
+			Action: pb.Action_ACTION_REMOVE, Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: p.HostInterface, Detail: "a port without an endpoint",
+		}, h.plumber.RemovePort(ctx, p.HostInterface))
+	}
+	return nil
+}
