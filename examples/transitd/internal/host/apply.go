@@ -27,6 +27,9 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	if err != nil {
 		return nil, err
 	}
+	if err := p.checkChains(g); err != nil {
+		return nil, err
+	}
 	for _, e := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
 		h.moved(p.change, e)
 	}

@@ -31,7 +31,7 @@ func (p *problems) forget() {
 
 // Health tells how the host is: what differs from what was asked for is a problem.
 func (h *Host) Health(ctx context.Context) (*pb.GetHealthResponse, error) {
-	wrong, err := h.look4problems(ctx)
+	wrong, err := h.findProblems(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +44,8 @@ func (h *Host) Health(ctx context.Context) (*pb.GetHealthResponse, error) {
 	}, nil
 }
 
-// look4problems compares all with what was asked for, once in a while.
-func (h *Host) look4problems(ctx context.Context) ([]*pb.Problem, error) {
+// findProblems compares all with what was asked for, once in a while.
+func (h *Host) findProblems(ctx context.Context) ([]*pb.Problem, error) {
 	h.problems.mu.Lock()
 	defer h.problems.mu.Unlock()
 	if time.Since(h.problems.at) < fresh {

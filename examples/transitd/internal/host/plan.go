@@ -44,6 +44,7 @@ type plan struct {
 	steps   []step
 	summary map[pb.Kind]*pb.PlanSummary
 	change  *change // of what is asked for
+	found   map[pb.Kind]map[string]*have
 }
 
 // differs tells whether there is anything to do to the host.
@@ -99,9 +100,7 @@ func (h *Host) compare(ctx context.Context, g *goal) (*plan, error) {
 		}
 	}
 	h.makeWay(p, g, found)
-	if err := h.checkChains(p, g, found); err != nil {
-		return nil, err
-	}
+	p.found = found
 	slices.SortStableFunc(p.steps, func(a, b step) int {
 		if a.phase != b.phase {
 			return a.phase - b.phase
@@ -355,14 +354,14 @@ func (h *Host) makeWay(p *plan, g *goal, found map[pb.Kind]map[string]*have) {
 }
 
 // checkChains finds what the library would refuse half-way: chains with functions that will not be there.
-func (h *Host) checkChains(p *plan, g *goal, found map[pb.Kind]map[string]*have) error {
+func (p *plan) checkChains(g *goal) error {
 	if !g.kinds[pb.Kind_KIND_FUNCTION] || !g.kinds[pb.Kind_KIND_STAGE] {
 		return nil
 	}
 	for key, m := range g.want[pb.Kind_KIND_STAGE] {
 		for i, f := range m.(*pb.Stage).Functions {
 			_, wanted := g.want[pb.Kind_KIND_FUNCTION][f]
-			there := found[pb.Kind_KIND_FUNCTION][f]
+			there := p.found[pb.Kind_KIND_FUNCTION][f]
 			if !wanted && (there == nil || g.removes(name{pb.Kind_KIND_FUNCTION, f})) {
 				return &Error{
 					Kind: pb.Kind_KIND_STAGE, Key: key, Field: fmt.Sprintf("functions[%d]", i),

@@ -122,10 +122,11 @@ func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowM
 	c := newChange()
 	c.gone[name{k.id(), key}] = there.msg
 	err = h.commit(ctx, c, func(ctx context.Context) error {
-		if there.seen == nil {
-			return nil
+		err := k.unwrite(ctx, there)
+		if there.seen == nil { // but something may be left of it, as a port
+			return missingIsGone(err)
 		}
-		return k.unwrite(ctx, there)
+		return err
 	})
 	if err != nil {
 		return 0, err
