@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"google.golang.org/protobuf/proto"
 
@@ -59,7 +58,7 @@ func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
 	case outcome != plumb.Unchanged:
 		return "its port at the bridge is not whole"
 	}
-	if link, err := net.InterfaceByName(named.HostInterface); err != nil || link.Flags&net.FlagUp == 0 {
+	if up, err := l.plumber.PortIsUp(named.HostInterface); err != nil || !up {
 		return "its port is down"
 	}
 	return ""
