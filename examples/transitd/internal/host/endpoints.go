@@ -56,12 +56,6 @@ func (p place) sum(key maps.EndpointKey) uint64 {
 	return h.Sum64()
 }
 
-func (p place) message(key maps.EndpointKey) *pb.Endpoint {
-	m := fromEndpoint(p.row(key))
-	m.Etag = etag(p.sum(key))
-	return m
-}
-
 // toEndpoint reads an endpoint of another host.
 func toEndpoint(e *pb.Endpoint) (maps.EndpointKey, place, error) {
 	if e == nil {

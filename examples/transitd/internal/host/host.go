@@ -51,6 +51,8 @@ type Host struct {
 	sum           uint64                        // of all that was asked for
 	repairs       []*pb.Repair
 
+	unrepaired map[name]string // what could not be repaired at the start, and why; over it is writer
+
 	problems problems
 	events   broker
 	stop     context.CancelFunc
@@ -101,6 +103,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	pumping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h.stop = stop
 	h.done.Go(func() { h.pump(pumping) })
+	h.done.Go(func() { h.heal(pumping) })
 	return h, nil
 }
 

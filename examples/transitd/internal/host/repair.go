@@ -95,7 +95,11 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	if err != nil {
 		return err
 	}
+	h.unrepaired = make(map[name]string)
 	err = p.run(ctx, true, func(s step, err error) {
+		if err != nil {
+			h.unrepaired[s.name()] = err.Error()
+		}
 		for _, line := range s.lines {
 			h.repaired(line, err)
 		}

@@ -131,3 +131,5 @@ func twoHosts(t testing.TB, in func(a *netns.Handle) host.Options) (a, b *served
 	}
 	return open(nsA, "a"), open(nsB, "b")
 }
+
+func request[T any](m *T) *connect.Request[T] { return connect.NewRequest(m) }

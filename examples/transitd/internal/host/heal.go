@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"time"
+
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// How often what could not be repaired at the start is tried again.
+const (
+	firstHeal = time.Second
+	lastHeal  = 30 * time.Second
+)
+
+// heal tries again to repair what could not be repaired at the start, as after a boot a NIC has no address yet, or a
+// workload no namespace. What went wrong later is told by Health, and left to who did it.
+func (h *Host) heal(ctx context.Context) {
+	for wait := firstHeal; ; wait = min(2*wait, lastHeal) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		left, err := h.healOnce(ctx)
+		if err != nil {
+			h.log.Warn("what is to be repaired cannot be seen", "error", err)
+		} else if left == 0 {
+			return
+		}
+	}
+}
+
+// healOnce tells how much is left to be repaired.
+func (h *Host) healOnce(ctx context.Context) (int, error) {
+	h.writer.Lock()
+	defer h.writer.Unlock()
+	if len(h.unrepaired) == 0 {
+		return 0, nil
+	}
+	p, err := h.compare(ctx, h.standing())
+	if err != nil {
+		return 0, err
+	}
+	still := make(map[name]string)
+	for _, s := range p.steps {
+		n := s.name()
+		last, ours := h.unrepaired[n]
+		if !ours {
+			continue
+		}
+		c := newChange()
+		if m, ok := h.asked[n.kind][n.key]; ok {
+			c.put[n] = m
+		}
+		err := h.commit(ctx, c, func(ctx context.Context) error {
+			err := s.do(ctx)
+			if got, ok := p.change.put[n]; ok && err == nil {
+				c.put[n] = got
+			}
+			return err
+		})
+		if err == nil || err.Error() != last {
+			for _, line := range s.lines {
+				h.repaired(line, err)
+			}
+		}
+		if err != nil {
+			still[n] = err.Error()
+		}
+	}
+	h.unrepaired = still
+	h.problems.forget()
+	return len(still), nil
+}
+
+// name is of what a step changes; all endpoints of other hosts are one.
+func (s step) name() name {
+	line := s.lines[0]
+	if line.Kind == pb.Kind_KIND_ENDPOINT {
+		return name{kind: line.Kind}
+	}
+	return name{line.Kind, line.Key}
+}
