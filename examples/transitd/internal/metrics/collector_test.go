@@ -236,11 +236,36 @@ func TestBounds(t *testing.T) {
 	require.NotContains(t, named(got), gone)
 }
 
-// A scrape lives through the end of the data-plane: it lacks what that had to say, and counts it.
-func TestScrapeWhileClosing(t *testing.T) {
+// A scrape that cannot have everything has the rest, and counts what it lacks.
+func TestScrapeInPart(t *testing.T) {
 	mizartest.Leaks(t)
 	a, b := newHosts(t)
 	a.join(t, b, 1, 2)
+	t.Run("timeout", func(t *testing.T) { requireInTime(t, a) })
+	t.Run("closing", func(t *testing.T) { requireScrapesWhileClosing(t, a) })
+}
+
+// A scrape has no more time than it is given.
+func requireInTime(t *testing.T, a *host) {
+	m := newMetrics(t, Config{Dataplane: a.dp, Timeout: time.Nanosecond, Fill: a.meter(t)})
+	got := scrape(t, m)
+	require.Empty(t, got.of("mizar_endpoint_packets_total"))
+	require.Empty(t, got.of("mizar_table_entries"))
+	for _, part := range []string{"counters", "endpoints", "tables"} {
+		require.EqualValues(t, 1, got[fmt.Sprintf("mizar_scrape_errors_total{part=%q}", part)], part)
+	}
+	hang := newMetrics(t, Config{Dataplane: a.dp, Timeout: 50 * time.Millisecond, Healthy: func(ctx context.Context) bool {
+		<-ctx.Done()
+		return false
+	}})
+	got = scrape(t, hang)
+	require.NotEmpty(t, got.of("mizar_packets_total"))
+	require.Zero(t, got["mizar_healthy{}"])
+	require.EqualValues(t, 1, got[`mizar_scrape_errors_total{part="endpoints"}`])
+}
+
+// A scrape lives through the end of the data-plane: it lacks what that had to say, and counts it.
+func requireScrapesWhileClosing(t *testing.T, a *host) {
 	m := newMetrics(t, Config{Dataplane: a.dp, Fill: a.meter(t)})
 	var wg sync.WaitGroup
 	stop, begun := make(chan struct{}), make(chan struct{}, 4)
@@ -280,28 +305,6 @@ func TestScrapeWhileClosing(t *testing.T) {
 	require.Empty(t, got.of("mizar_vpc_packets_total"))
 	require.NotEmpty(t, got.of("mizar_table_entries"))
 	require.Contains(t, got, "go_goroutines{}")
-}
-
-// A scrape has no more time than it is given.
-func TestTimeout(t *testing.T) {
-	mizartest.Leaks(t)
-	a, b := newHosts(t)
-	a.join(t, b, 1, 2)
-	m := newMetrics(t, Config{Dataplane: a.dp, Timeout: time.Nanosecond, Fill: a.meter(t)})
-	got := scrape(t, m)
-	require.Empty(t, got.of("mizar_endpoint_packets_total"))
-	require.Empty(t, got.of("mizar_table_entries"))
-	for _, part := range []string{"counters", "endpoints", "tables"} {
-		require.EqualValues(t, 1, got[fmt.Sprintf("mizar_scrape_errors_total{part=%q}", part)], part)
-	}
-	hang := newMetrics(t, Config{Dataplane: a.dp, Timeout: 50 * time.Millisecond, Healthy: func(ctx context.Context) bool {
-		<-ctx.Done()
-		return false
-	}})
-	got = scrape(t, hang)
-	require.NotEmpty(t, got.of("mizar_packets_total"))
-	require.Zero(t, got["mizar_healthy{}"])
-	require.EqualValues(t, 1, got[`mizar_scrape_errors_total{part="endpoints"}`])
 }
 
 func TestInvalid(t *testing.T) {

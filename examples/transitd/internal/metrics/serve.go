@@ -19,8 +19,8 @@ import (
 const (
 	maxScrapes     = 8  // at once; they share one reading
 	maxConnections = 64 // at once; more wait
-	slack          = 2 * time.Second
-	headerTimeout  = 5 * time.Second
+	slack          = time.Second
+	headerTimeout  = 3 * time.Second
 	idleTimeout    = 2 * time.Minute // more than the time between two scrapes
 	drainTimeout   = 5 * time.Second
 	healthTimeout  = 2 * time.Second
