@@ -95,9 +95,12 @@ func TestRest(t *testing.T) {
 func TestCloseWhileCounting(t *testing.T) {
 	testutil.Leaks(t)
 	begun := make(chan struct{})
+	var ended atomic.Bool
 	b := newBackground(time.Hour, func(ctx context.Context) ([]Table, error) {
 		close(begun)
 		<-ctx.Done()
+		time.Sleep(20 * time.Millisecond)
+		ended.Store(true)
 		return nil, ctx.Err()
 	})
 	failed := make(chan error)
@@ -107,6 +110,7 @@ func TestCloseWhileCounting(t *testing.T) {
 	}()
 	<-begun
 	b.close()
+	require.True(t, ended.Load())
 	require.ErrorIs(t, <-failed, dataplane.ErrClosed)
 	_, err := b.get(t.Context())
 	require.ErrorIs(t, err, dataplane.ErrClosed)
