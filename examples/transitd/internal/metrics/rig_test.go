@@ -27,15 +27,15 @@ const (
 	patience = 10 * time.Second
 )
 
-// host is a network namespace with a data-plane and an uplink.
+// host is a network namespace with an uplink and a data-plane.
 type host struct {
 	ns     *netns.Handle
 	config dataplane.Config
-	dp     *dataplane.Dataplane
+	dp     *dataplane.Dataplane // since join
 	addr   netip.Addr
 }
 
-// newHosts makes two on one wire, of which nothing is left after the test.
+// newHosts makes two on one wire, without a data-plane yet, of which nothing is left after the test.
 func newHosts(t testing.TB) (a, b *host) {
 	t.Helper()
 	testutil.Root(t)
@@ -49,22 +49,21 @@ func newHosts(t testing.TB) (a, b *host) {
 		h.config = dataplane.Config{Name: name, BPFFS: bpffs, NetNS: fmt.Sprintf("/proc/self/fd/%d", h.ns.FD()),
 			Limits: bpf.Limits{Endpoints: 1 << 17, Networks: 64, VPCs: 64, Sets: 64, Peers: 64, Agents: 1024, Allowed: 64, Directs: 1024, Paths: 64, Traffic: 1024}}
 	}
-	for _, h := range []*host{a, b} {
-		testutil.Ready(t, h.ns, "eth0")
-		var err error
-		h.dp, err = dataplane.Open(t.Context(), h.config)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, h.dp.Close()) })
-	}
+	testutil.Ready(t, a.ns, "eth0")
+	testutil.Ready(t, b.ns, "eth0")
 	return a, b
 }
 
-// join gives a host a droplet, a workload at 10.0.0.n, and the way to the one at 10.0.0.m on the other.
+// join gives a host a data-plane, a droplet, a workload at 10.0.0.n, and the way to the one at 10.0.0.m on the other.
 func (h *host) join(t testing.TB, other *host, n, m byte) (workload *netns.Handle) {
 	t.Helper()
 	ctx := t.Context()
 	hosts := []netip.Addr{other.addr}
-	_, err := h.dp.Droplet.Attach(ctx, droplet.Config{Interface: "eth0", Mode: droplet.TCX})
+	var err error
+	h.dp, err = dataplane.Open(ctx, h.config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.dp.Close()) })
+	_, err = h.dp.Droplet.Attach(ctx, droplet.Config{Interface: "eth0", Mode: droplet.TCX})
 	require.NoError(t, err)
 	require.NoError(t, h.dp.Peer.Add(ctx, maps.Peer{Prefix: netip.MustParsePrefix("192.0.2.0/24")}))
 	require.NoError(t, h.dp.VPC.Add(ctx, maps.VPC{VNI: vni, Dividers: hosts}))
