@@ -79,6 +79,7 @@ func (m *manager) hears(t *testing.T, what string) {
 // creature is what lives: it serves until it is drained, which takes as long as calls run.
 type creature struct {
 	Config
+	under context.Context
 	calls   chan struct{} // closed: none runs
 	drained chan struct{}
 	steps   chan string
@@ -86,7 +87,7 @@ type creature struct {
 }
 
 func newCreature(prepare func(*creature)) *creature {
-	c := &creature{calls: make(chan struct{}), drained: make(chan struct{}), steps: make(chan string, 10), ran: make(chan error, 1)}
+	c := &creature{under: context.Background(), calls: make(chan struct{}), drained: make(chan struct{}), steps: make(chan string, 10), ran: make(chan error, 1)}
 	c.Config = Config{
 		Serve: func(ctx context.Context) error {
 			select {
@@ -113,7 +114,7 @@ func newCreature(prepare func(*creature)) *creature {
 	if prepare != nil {
 		prepare(c)
 	}
-	go func() { c.ran <- Run(context.Background(), c.Config) }()
+	go func() { c.ran <- Run(c.under, c.Config) }()
 	return c
 }
 
@@ -140,7 +141,7 @@ func (c *creature) ends(t *testing.T) error {
 	}
 }
 
-func signal(t *testing.T, s syscall.Signal) {
+func raise(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(os.Getpid(), s))
 }
@@ -154,11 +155,11 @@ func TestRun(t *testing.T) {
 			c.does(t, "ready")
 			m.hears(t, "READY=1\nSTATUS=serving")
 			require.Zero(t, m.count("WATCHDOG"), "there is none")
-			signal(t, syscall.SIGHUP) // does not end it
-			signal(t, s)
+			raise(t, syscall.SIGHUP) // does not end it
+			raise(t, s)
 			c.does(t, "stopping", "draining")
 			m.hears(t, "STOPPING=1\nSTATUS=draining")
-			signal(t, syscall.SIGHUP)
+			raise(t, syscall.SIGHUP)
 			select {
 			case <-c.ran:
 				require.Fail(t, "it ended with a call under way")
@@ -175,9 +176,9 @@ func TestRun(t *testing.T) {
 func TestSecondSignal(t *testing.T) {
 	c := newCreature(nil)
 	c.does(t, "ready")
-	signal(t, syscall.SIGTERM)
+	raise(t, syscall.SIGTERM)
 	c.does(t, "stopping", "draining")
-	signal(t, syscall.SIGTERM)
+	raise(t, syscall.SIGTERM)
 	require.ErrorIs(t, c.ends(t), ErrCut)
 }
 
@@ -185,21 +186,21 @@ func TestSecondSignal(t *testing.T) {
 func TestDrainTime(t *testing.T) {
 	c := newCreature(func(c *creature) { c.DrainTime = 100 * time.Millisecond })
 	c.does(t, "ready")
-	signal(t, syscall.SIGTERM)
+	raise(t, syscall.SIGTERM)
 	require.NoError(t, c.ends(t))
 }
 
 // The end of the context drains, too, and an error of Serve is Run's.
 func TestRunEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := newCreature(nil)
-	done := make(chan error, 1)
-	second := c.Config
-	second.Ready = cancel
-	second.Stopping = func() { close(c.calls) }
-	go func() { done <- Run(ctx, second) }()
-	require.NoError(t, <-done)
-	require.NoError(t, func() error { <-c.drained; return c.ends(t) }())
+	c := newCreature(func(c *creature) {
+		c.under = ctx
+		close(c.calls)
+	})
+	c.does(t, "ready")
+	cancel()
+	c.does(t, "stopping", "draining")
+	require.NoError(t, c.ends(t))
 
 	broken := errors.New("broken")
 	require.ErrorIs(t, Run(t.Context(), Config{Serve: func(context.Context) error { return broken }}), broken)
@@ -266,7 +267,7 @@ func TestWatchdog(t *testing.T) {
 	hangs.Store(false)
 	close(release)
 	more()
-	signal(t, syscall.SIGTERM)
+	raise(t, syscall.SIGTERM)
 	c.does(t, "ready", "stopping", "draining")
 	more() // a drain may take longer than the watchdog waits
 	close(c.calls)
