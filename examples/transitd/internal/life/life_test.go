@@ -70,7 +70,7 @@ func (m *manager) hears(t *testing.T, what string) {
 	t.Helper()
 	testutil.Eventually(t, 5*time.Second, func() error {
 		if m.count(what) == 0 {
-			return fmt.Errorf("not told %s: %q", what, m.told)
+			return fmt.Errorf("not told %s", what)
 		}
 		return nil
 	})
@@ -79,7 +79,7 @@ func (m *manager) hears(t *testing.T, what string) {
 // creature is what lives: it serves until it is drained, which takes as long as calls run.
 type creature struct {
 	Config
-	under context.Context
+	under   context.Context
 	calls   chan struct{} // closed: none runs
 	drained chan struct{}
 	steps   chan string
