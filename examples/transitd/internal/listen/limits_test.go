@@ -225,6 +225,8 @@ func TestSlow(t *testing.T) {
 	w := start(t, limits(), func(s *Server) {
 		s.times.body = 300 * time.Millisecond
 		for _, m := range s.mouths {
+			require.NotZero(t, m.ReadHeaderTimeout)
+			require.NotZero(t, m.IdleTimeout)
 			m.ReadHeaderTimeout = 300 * time.Millisecond
 			m.IdleTimeout = 300 * time.Millisecond
 		}

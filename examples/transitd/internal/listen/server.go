@@ -3,6 +3,7 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func New(c Config, handler http.Handler, log *slog.Logger) (_ *Server, err error
 		observe:  c.Observe,
 		methods:  methods(),
 		errors:   connect.NewErrorWriter(),
-		rates:    newRates(c.RPC.CallsPerSecond, max(c.RPC.Burst, 1)),
+		rates:    newRates(c.RPC.CallsPerSecond, cmp.Or(c.RPC.Burst, c.RPC.CallsPerSecond)),
 		streams:  &streams{open: map[*stream]struct{}{}},
 		base:     base,
 		stop:     stop,

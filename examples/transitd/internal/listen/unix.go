@@ -75,8 +75,10 @@ func openSocket(c config.Unix) (_ *socket, err error) {
 			_ = l.Close()
 		}
 	}()
-	if err := os.Chown(name, -1, gid); err != nil {
-		return nil, err
+	if gid >= 0 {
+		if err := os.Chown(name, -1, gid); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.Chmod(name, 0o660); err != nil {
 		return nil, err
