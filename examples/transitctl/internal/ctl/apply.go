@@ -115,11 +115,11 @@ func (c *cli) printPlan(plan *v1.ApplyResponse, dry bool) error {
 		if more := total - uint64(len(plan.GetSteps())); total > uint64(len(plan.GetSteps())) {
 			fmt.Fprintf(&b, "and %d more\n", more)
 		}
-		how := ""
+		form := "%d added, %d updated, %d replaced, %d removed"
 		if dry {
-			how = "would be "
+			form = "%d to add, %d to update, %d to replace, %d to remove"
 		}
-		done := fmt.Sprintf("%s%d added, %d updated, %d replaced, %d removed", how, sum.GetAdd(), sum.GetUpdate(), sum.GetReplace(), sum.GetRemove())
+		done := fmt.Sprintf(form, sum.GetAdd(), sum.GetUpdate(), sum.GetReplace(), sum.GetRemove())
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(append([]string{done}, rest...), "; "))
 	}
 	_, err := c.out.Write(b.Bytes())

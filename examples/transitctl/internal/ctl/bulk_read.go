@@ -58,8 +58,12 @@ func formatOf(file string, text []byte) string {
 	case "yml":
 		return "yaml"
 	}
-	first, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte("\n"))
-	first = bytes.TrimSpace(first)
+	var first []byte
+	for l := range bytes.Lines(text) {
+		if first = bytes.TrimSpace(l); len(first) > 0 && first[0] != '#' {
+			break
+		}
+	}
 	switch {
 	case bytes.HasPrefix(first, []byte("{")) && bytes.HasSuffix(first, []byte("}")) && !bytes.Contains(first, []byte(`"endpoints"`)):
 		return "jsonl"

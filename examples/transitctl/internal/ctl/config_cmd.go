@@ -13,7 +13,7 @@ import (
 
 func (c *cli) configCommand() *cobra.Command {
 	cmd := c.group(&cobra.Command{
-		Use:   "config",
+		Use:   "config COMMAND",
 		Short: "say where daemons are, and which one is meant",
 		Long: `Config changes the configuration file: contexts, each a daemon and how to speak to it. The file is
 $TRANSITCTL_CONFIG, or transitctl/config.yaml in $XDG_CONFIG_HOME.`,

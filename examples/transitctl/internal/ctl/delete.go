@@ -66,6 +66,11 @@ func (c *cli) deleteNoun(n *noun) *cobra.Command {
 				if c.output == "json" {
 					return c.line(out)
 				}
+				if c.output == "yaml" && len(keys) > 1 {
+					if _, err := c.out.Write([]byte("---\n")); err != nil {
+						return err
+					}
+				}
 				if done, err := c.structured(out); done {
 					return err
 				}

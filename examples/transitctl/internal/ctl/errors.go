@@ -121,7 +121,7 @@ func detail(e *connect.Error) *v1.ErrorDetail {
 
 // advise knows what to do about an error of the daemon.
 func (c *cli) advise(d *v1.ErrorDetail) (code int, hint string) {
-	all, one := "see what there is with `transitctl get`", "look with `transitctl get`"
+	all, one := "see what there is with `transitctl get state`", "look with `transitctl get state -o wide`"
 	if n := c.ofKind(d.GetKind()); n != nil {
 		all = fmt.Sprintf("see what there is with `transitctl get %s`", n.plural)
 		one = "look with `transitctl get " + n.plural + "`"
@@ -133,11 +133,11 @@ func (c *cli) advise(d *v1.ErrorDetail) (code int, hint string) {
 	case v1.Cause_CAUSE_NOT_FOUND:
 		return exitNotFound, all
 	case v1.Cause_CAUSE_EXISTS:
-		return exitConflict, "it is there already and differs: " + one + ", replace it with --force"
+		return exitConflict, "what is there differs: " + one + ", replace it with --force"
 	case v1.Cause_CAUSE_ETAG:
-		hint := "it has changed since it was read: " + one + " again"
+		hint := one
 		if d.GetEtag() != "" {
-			hint += "; its etag is " + clean(d.GetEtag()) + " now"
+			hint += ", its etag is " + clean(d.GetEtag()) + " now"
 		}
 		return exitConflict, hint
 	case v1.Cause_CAUSE_FULL:

@@ -39,7 +39,14 @@ func (v *value) Type() string {
 		return "bool"
 	case v.fd.Kind() == protoreflect.EnumKind:
 		return strings.Join(enumWords(v.fd.Enum()), "|")
-	case v.fd.Kind() == protoreflect.StringKind:
+	case v.fd.IsList():
+		return v.one() + ",..."
+	}
+	return v.one()
+}
+
+func (v *value) one() string {
+	if v.fd.Kind() == protoreflect.StringKind {
 		return "text"
 	}
 	return "number"

@@ -73,7 +73,9 @@ func (c *cli) getNoun(n *noun) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		n.sort(all)
+		if n.list.streamed {
+			n.sort(all)
+		}
 		return c.printList(n, all)
 	})
 	return cmd

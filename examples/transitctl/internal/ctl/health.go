@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -47,14 +48,14 @@ func (c *cli) printHealth(h *v1.GetHealthResponse) error {
 	case h.GetAdopted():
 		from = "adopted"
 	}
-	fmt.Fprintf(&b, "%s; up %s; the data-plane was %s\n", how, h.GetUptime().AsDuration().Round(1e9), from)
+	fmt.Fprintf(&b, "%s; up %s; the data-plane was %s\n", how, h.GetUptime().AsDuration().Round(time.Second), from)
 	t := &table{}
 	for _, x := range h.GetProblems() {
 		t.rows = append(t.rows, []cell{{"problem", red}, {text: nameOr(x.GetKind(), x.GetKey(), "daemon")}, {text: x.GetMessage()}})
 	}
 	for _, x := range h.GetRepairs() {
 		s := x.GetStep()
-		what := fmt.Sprintf("%s: %s %s", timestamp(x.GetTime()), word(s.GetAction()), s.GetDetail())
+		what := fmt.Sprintf("%s: %s: %s", timestamp(x.GetTime()), word(s.GetAction()), s.GetDetail())
 		kind := cell{"repair", yellow}
 		if x.GetError() != "" {
 			kind = cell{"repair failed", red}

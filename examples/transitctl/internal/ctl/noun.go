@@ -145,8 +145,12 @@ func (n *noun) sort(list proto.Message) {
 	m := list.ProtoReflect()
 	fd := resourceField(m)
 	all := items(list)
+	by := n.key
+	if n.within {
+		by = []string{"key"} // the noun's names the list, not what is in it
+	}
 	slices.SortStableFunc(all, func(a, b proto.Message) int {
-		for _, f := range n.key {
+		for _, f := range by {
 			if c := compare(a, b, f); c != 0 {
 				return c
 			}
@@ -188,7 +192,7 @@ func (c *cli) find(name string) (*noun, error) {
 			return n, nil
 		}
 	}
-	return nil, fmt.Errorf("%q is no noun", name)
+	return nil, usagef("%q is no noun", name)
 }
 
 // ofKind finds the noun of a kind; nil where it is unspecified, or new in the API.

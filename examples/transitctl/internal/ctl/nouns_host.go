@@ -64,10 +64,13 @@ func hostNouns() []*noun {
 
 // condition says whether what is attached is still there.
 func condition(s interface {
+	proto.Message
 	GetGone() bool
 	GetPartial() bool
 }) cell {
 	switch {
+	case !s.ProtoReflect().IsValid():
+		return cell{} // the daemon does not say
 	case s.GetGone():
 		return cell{"gone", red}
 	case s.GetPartial():

@@ -2,7 +2,11 @@
 
 package ctl
 
-import v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+import (
+	"strings"
+
+	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
 
 // plumbingNouns are what the daemon sets up around its endpoints. They have no call to read one.
 func plumbingNouns() []*noun {
@@ -28,7 +32,7 @@ func plumbingNouns() []*noun {
 			{name: "mtu", path: "mtu", usage: "in bytes; the interface's if not given"},
 		},
 		columns: []column{
-			col("DESTINATION", "destination"), col("VIA", "via"), col("INTERFACE", "interface"), col("TABLE", "table"), col("MTU", "mtu"),
+			col("DESTINATION", "destination"), col("VIA", "via"), col("INTERFACE", "interface"), is("TABLE", routeTable), col("MTU", "mtu"),
 		},
 		put: unary((*api).AddRoute), remove: unary((*api).RemoveRoute), list: unary((*api).ListRoutes),
 	}, {
@@ -39,4 +43,9 @@ func plumbingNouns() []*noun {
 		columns: []column{col("INTERFACE", "interface"), col("ADDRESS", "address")},
 		put:     unary((*api).AddAddress), remove: unary((*api).RemoveAddress), list: unary((*api).ListAddresses),
 	}}
+}
+
+func routeTable(r *v1.Route) cell {
+	table, _, _ := strings.Cut(showRouteKey(r), "/")
+	return cell{text: table}
 }

@@ -45,6 +45,7 @@ func newAPI(client connect.HTTPClient, base string) *api {
 // rpc is a call without its types, so that nouns can be a table.
 type rpc struct {
 	request, response func() proto.Message
+	streamed          bool
 	// call has each see every message of the answer: one, or those of a stream.
 	call func(ctx context.Context, a *api, in proto.Message, each func(proto.Message) error) error
 }
@@ -53,7 +54,7 @@ func newMessage[T any]() proto.Message { return any(new(T)).(proto.Message) }
 
 // unary takes a method with one answer: unary((*api).AddVpc).
 func unary[I, O any](m func(*api, context.Context, *connect.Request[I]) (*connect.Response[O], error)) *rpc {
-	return &rpc{newMessage[I], newMessage[O], func(ctx context.Context, a *api, in proto.Message, each func(proto.Message) error) error {
+	return &rpc{newMessage[I], newMessage[O], false, func(ctx context.Context, a *api, in proto.Message, each func(proto.Message) error) error {
 		out, err := m(a, ctx, connect.NewRequest(any(in).(*I)))
 		if err != nil {
 			return err
@@ -64,7 +65,7 @@ func unary[I, O any](m func(*api, context.Context, *connect.Request[I]) (*connec
 
 // stream takes a method with many.
 func stream[I, O any](m func(*api, context.Context, *connect.Request[I]) (*connect.ServerStreamForClient[O], error)) *rpc {
-	return &rpc{newMessage[I], newMessage[O], func(ctx context.Context, a *api, in proto.Message, each func(proto.Message) error) error {
+	return &rpc{newMessage[I], newMessage[O], true, func(ctx context.Context, a *api, in proto.Message, each func(proto.Message) error) error {
 		ctx, cancel := context.WithCancel(ctx) // Close waits for the stream's end otherwise
 		defer cancel()
 		s, err := m(a, ctx, connect.NewRequest(any(in).(*I)))

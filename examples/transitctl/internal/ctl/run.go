@@ -49,7 +49,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (c *cli) root() *cobra.Command {
 	root := c.group(&cobra.Command{
-		Use:   "transitctl",
+		Use:   "transitctl VERB NOUN [KEY]",
 		Short: "drive a transit daemon, here or on another host",
 		Long: `Transitctl drives a transit daemon, here or on another host.
 
@@ -83,6 +83,9 @@ that --host, --context or the context in use (transitctl config) name.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w: see `%s --help`", err, cmd.CommandPath())
 	})
+	// A group says in its Use what follows, better than the template's [command] does.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), `{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} [command]{{end}}`, ""))
 	p := root.PersistentFlags()
 	p.StringVar(&c.flags.Host, "host", "", "the daemon: unix:///PATH, or https://NAME:PORT (default: of the context, or "+defaultHost+")")
 	p.StringVar(&c.context, "context", "", "the context that says which daemon (default: the one in use)")
@@ -105,6 +108,14 @@ that --host, --context or the context in use (transitctl config) name.
 		c.watchCommand(), c.traceCommand(), c.healthCommand(), c.versionCommand(), c.configCommand(),
 	)
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if strings.Contains(cmd.Use, "NOUN") {
+			cmd.AddGroup(&cobra.Group{ID: "nouns", Title: "Nouns:"})
+			for _, n := range cmd.Commands() {
+				n.GroupID = "nouns"
+			}
+		}
+	}
 	return root
 }
 
@@ -116,12 +127,15 @@ func (c *cli) group(cmd *cobra.Command, what string) *cobra.Command {
 		}
 		hint := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
 		cmd.SuggestionsMinimumDistance = 2
-		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		if n, err := c.find(args[0]); err == nil && what == "noun" && n.verb != "" {
+			hint = fmt.Sprintf("it reads `transitctl %s %s`", n.verb, n.name)
+		} else if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 			hint = "is it " + strings.Join(like, " or ") + "?"
 		}
 		return usagef("%q is no %s of %s: %s", args[0], what, cmd.CommandPath(), hint)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.DisableFlagsInUseLine = true
 	return cmd
 }
 

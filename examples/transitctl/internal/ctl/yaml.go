@@ -42,7 +42,7 @@ func (r *reader) document(text []byte) (*yaml.Node, error) {
 	return all[0], nil
 }
 
-var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
+var syntaxError = regexp.MustCompile(`^yaml: (?:line \d+: )?(?s:(.*))$`)
 
 // documents parses a file of any number; empty ones are left out.
 func (r *reader) documents(text []byte) ([]*yaml.Node, error) {
@@ -54,18 +54,38 @@ func (r *reader) documents(text []byte) ([]*yaml.Node, error) {
 		case errors.Is(err, io.EOF):
 			return all, nil
 		case err != nil:
-			line, reason := "1", err.Error()
+			reason := err.Error()
 			if m := syntaxError.FindStringSubmatch(reason); m != nil {
-				reason = m[2]
-				if m[1] != "" {
-					line = m[1]
-				}
+				reason = m[1]
 			}
-			return nil, usagef("%s:%s: %s", r.file, line, reason)
+			return nil, usagef("%s:%d: %s", r.file, lineOf(text, err), reason)
 		case !nothing(n.Content[0]):
 			all = append(all, n.Content[0])
 		}
 	}
+}
+
+// lineOf a syntax error is the first that the file cannot be read to without it. The one that yaml tells is as a
+// rule that before, or where the block around begins, and of some errors none (v3.0.5). Of a long file there is none
+// but that one, as each line takes a reading of all before it.
+func lineOf(text []byte, err error) int {
+	line, end := 0, 0
+	if len(text) > 1<<16 {
+		_, _ = fmt.Sscanf(err.Error(), "yaml: line %d:", &line)
+		return max(line, 1)
+	}
+	for l := range bytes.Lines(text) {
+		line, end = line+1, end+len(l)
+		decoder := yaml.NewDecoder(bytes.NewReader(untab(text[:end])))
+		var e error
+		for e == nil {
+			e = decoder.Decode(new(yaml.Node))
+		}
+		if e.Error() == err.Error() {
+			break
+		}
+	}
+	return max(line, 1)
 }
 
 // untab has the indentation of a JSON file in spaces: YAML takes no tabs there.
