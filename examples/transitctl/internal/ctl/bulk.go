@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
@@ -60,13 +61,12 @@ same file can be given again.`
 			if err != nil {
 				return err
 			}
-			s := c.api.AddEndpoints(ctx)
-			return c.sendAll(cmd, m, len(all), "added", func(i, j int) error {
-				return s.Send(&v1.AddEndpointsRequest{Endpoints: all[i:j], Overwrite: replace.force})
-			}, func() (uint64, uint64, error) {
-				out, err := s.Receive()
-				return out.GetAdded(), out.GetUnchanged(), err
-			}, s.CloseRequest, s.CloseResponse)
+			return sendAll(ctx, c, m.show(c, cmd, len(all)), (*api).AddEndpoints, func(i, j int) *v1.AddEndpointsRequest {
+				return &v1.AddEndpointsRequest{Endpoints: all[i:j], Overwrite: replace.force}
+			}, func(out *v1.AddEndpointsResponse) (uint64, string) {
+				n, same := out.GetAdded(), out.GetUnchanged()
+				return n + same, fmt.Sprintf("%d added, %d unchanged", n, same)
+			})
 		})(cmd, args)
 	}
 }
@@ -97,17 +97,16 @@ not there are skipped. Endpoints of this host are local-endpoints.`
 			if err != nil {
 				return err
 			}
-			s := c.api.RemoveEndpoints(ctx)
-			return c.sendAll(cmd, m, len(all), "removed", func(i, j int) error {
+			return sendAll(ctx, c, m.show(c, cmd, len(all)), (*api).RemoveEndpoints, func(i, j int) *v1.RemoveEndpointsRequest {
 				var keys []*v1.EndpointKey
 				for _, e := range all[i:j] {
 					keys = append(keys, &v1.EndpointKey{Vni: e.GetVni(), Address: e.GetAddress()})
 				}
-				return s.Send(&v1.RemoveEndpointsRequest{Keys: keys})
-			}, func() (uint64, uint64, error) {
-				out, err := s.Receive()
-				return out.GetRemoved(), out.GetMissing(), err
-			}, s.CloseRequest, s.CloseResponse)
+				return &v1.RemoveEndpointsRequest{Keys: keys}
+			}, func(out *v1.RemoveEndpointsResponse) (uint64, string) {
+				n, missing := out.GetRemoved(), out.GetMissing()
+				return n + missing, fmt.Sprintf("%d removed, %d not there", n, missing)
+			})
 		})(cmd, args)
 	}
 }
@@ -123,59 +122,63 @@ func (c *cli) oneOrFile(m *many) cobra.PositionalArgs {
 	}
 }
 
-// sendAll sends in chunks while answers come back, so that neither side waits for the other.
-func (c *cli) sendAll(cmd *cobra.Command, m many, total int, verb string, send func(i, j int) error,
-	receive func() (done, skipped uint64, err error), closeRequest, closeResponse func() error,
-) (err error) {
-	var all []int
-	for i := 0; i < total; i += chunk {
-		all = append(all, i)
-	}
+// show has what says how far it is.
+func (m *many) show(c *cli, cmd *cobra.Command, total int) *progress {
+	return c.newProgress(m.progress, cmd.Flags().Changed("progress"), total)
+}
+
+// sendAll sends in chunks, while answers come back, so that neither side waits for the other. Part makes a chunk's
+// message; said is how many an answer speaks of, and what it says.
+func sendAll[I, O any](ctx context.Context, c *cli, p *progress, call func(*api, context.Context) *connect.BidiStreamForClient[I, O],
+	part func(i, j int) *I, said func(*O) (uint64, string),
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := call(c.api, ctx)
 	sent := make(chan error, 1)
 	go func() {
 		var err error
-		for i := range slices.Values(all) {
-			if err = send(i, min(i+chunk, total)); err != nil {
-				break // the answer says why
-			}
+		for i := 0; i < p.total && err == nil; i += chunk {
+			err = s.Send(part(i, min(i+chunk, p.total)))
 		}
-		sent <- errors.Join(err, closeRequest())
+		if errors.Is(err, io.EOF) {
+			err = nil // the stream is over: its end says why
+		}
+		sent <- errors.Join(err, s.CloseRequest())
 	}()
-	p := c.newProgress(m.progress, cmd.Flags().Changed("progress"), total)
-	var done, skipped uint64
+	last, err := new(O), error(nil)
 	for {
-		d, s, e := receive()
-		if errors.Is(e, io.EOF) {
-			break
-		} else if e != nil {
-			err = e
+		out, e := s.Receive()
+		if e != nil {
+			if !errors.Is(e, io.EOF) {
+				err = e
+			}
 			break
 		}
-		done, skipped = d, s
-		p.show(done + skipped)
+		last = out
+		n, _ := said(out)
+		p.show(n)
 	}
 	p.end()
-	_ = closeResponse()
-	if e := <-sent; err == nil && e != nil && !errors.Is(e, io.EOF) {
-		err = e
+	if err != nil {
+		cancel() // a Send that waits ends
 	}
-	rest := map[string]string{"added": "unchanged", "removed": "not there"}[verb]
-	said := fmt.Sprintf("%d %s, %d %s", done, verb, skipped, rest)
-	if err == nil && done+skipped != uint64(total) {
-		err = fmt.Errorf("the daemon answered for %d of %d endpoints", done+skipped, total)
+	e := <-sent
+	_ = s.CloseResponse()
+	n, text := said(last)
+	switch {
+	case err == nil && e != nil:
+		err = e
+	case err == nil && n != uint64(p.total):
+		err = fmt.Errorf("the daemon answered for %d of %d endpoints", n, p.total)
 	}
 	if err != nil {
-		fmt.Fprintf(c.err, "%s, of %d\n", said, total)
+		fmt.Fprintf(c.err, "%s, of %d\n", text, p.total)
 		return err
 	}
-	if c.output == "json" || c.output == "yaml" {
-		if verb == "added" {
-			_, err = c.structured(&v1.AddEndpointsResponse{Added: done, Unchanged: skipped})
-		} else {
-			_, err = c.structured(&v1.RemoveEndpointsResponse{Removed: done, Missing: skipped})
-		}
+	if done, err := c.structured(any(last).(proto.Message)); done {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "endpoints: %s\n", said)
+	_, err = fmt.Fprintf(c.out, "endpoints: %s\n", text)
 	return err
 }

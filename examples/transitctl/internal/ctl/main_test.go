@@ -109,4 +109,3 @@ func (b *bench) fails(code int, line string, contains ...string) {
 	require.True(b, strings.HasPrefix(err, "transitctl: "), err)
 	require.Equal(b, 1, strings.Count(err, "\n"), err)
 }
-
