@@ -81,7 +81,7 @@ func (c *cli) explain(err error) (code int, text, hint string) {
 		return exitError, "interrupted", ""
 	case errors.As(err, &refused):
 		if d := detail(refused); d != nil {
-			code, hint = c.advise(d)
+			code, hint = c.advise(d, refused.Code())
 			return code, message(refused, d), hint
 		}
 		if code, text, hint := c.unreached(err); text != "" {
@@ -120,7 +120,7 @@ func detail(e *connect.Error) *v1.ErrorDetail {
 }
 
 // advise knows what to do about an error of the daemon.
-func (c *cli) advise(d *v1.ErrorDetail) (code int, hint string) {
+func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string) {
 	all, one := "see what there is with `transitctl get state`", "look with `transitctl get state -o wide`"
 	if n := c.ofKind(d.GetKind()); n != nil {
 		all = fmt.Sprintf("see what there is with `transitctl get %s`", n.plural)
@@ -162,9 +162,10 @@ func (c *cli) advise(d *v1.ErrorDetail) (code int, hint string) {
 	case v1.Cause_CAUSE_NO_ADDRESS:
 		return exitError, "give the interface an address with `transitctl add address`"
 	case v1.Cause_CAUSE_ABI:
-		return exitError, "compile it with the function.h of the daemon's version: see `transitctl version`"
+		return exitUsage, "compile it with the function.h of the daemon's version: see `transitctl version`"
 	}
-	return exitError, ""
+	code, _ = byCode(of)
+	return code, ""
 }
 
 // byCode is for errors that bear no detail: of what stands between, or of another program.
