@@ -114,9 +114,12 @@ func (c *cli) dial() error {
 	default:
 		transport.DialContext = dialer.DialContext
 		transport.Protocols.SetHTTP2(true)
-		if transport.TLSClientConfig, err = t.tls(); err != nil {
+		cfg, err := t.tls()
+		if err != nil {
 			return err
 		}
+		transport.TLSClientConfig = cfg
+		c.refusal = func() error { return refusal(u.Host, cfg) }
 	}
 	c.api = newAPI(&http.Client{Transport: transport}, base)
 	c.close = transport.CloseIdleConnections
@@ -147,4 +150,28 @@ func (t target) tls() (*tls.Config, error) {
 		return nil, fmt.Errorf("read who signs daemons' certificates: no certificate in %s", t.CA)
 	}
 	return cfg, nil
+}
+
+// refusal asks a daemon why it ends connections: it may, in TLS 1.3, refuse our certificate after we think that all
+// is well, and net/http then as often as not only says that there is no connection.
+func refusal(host string, cfg *tls.Config) error {
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
+	}
+	cfg = cfg.Clone()
+	cfg.NextProtos = []string{"h2"}
+	const patience = 2 * time.Second
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", host, cfg)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	for one := make([]byte, 64); ; {
+		if _, err := conn.Read(one); err != nil {
+			return err
+		}
+	}
 }

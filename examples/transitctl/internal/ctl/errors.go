@@ -84,10 +84,16 @@ func (c *cli) explain(err error) (code int, text, hint string) {
 			code, hint = c.advise(d, refused.Code())
 			return code, message(refused, d), hint
 		}
-		if code, text, hint := c.unreached(err); text != "" {
+		code, text, hint := c.unreached(err)
+		if c.refusal != nil && refused.Code() == connect.CodeUnavailable && code != exitDenied {
+			if code, text, hint := c.unreached(c.refusal()); code == exitDenied {
+				return code, text, hint
+			}
+		}
+		if text != "" {
 			return code, text, hint
 		}
-		code, hint := byCode(refused.Code())
+		code, hint = byCode(refused.Code())
 		return code, message(refused, nil), hint
 	}
 	if code, text, hint := c.unreached(err); text != "" {

@@ -121,6 +121,10 @@ func refused(code connect.Code, d *v1.ErrorDetail, format string, args ...any) e
 
 func (f *fake) noun(k v1.Kind) *noun { return (&cli{nouns: f.nouns}).ofKind(k) }
 
+func protoValue(m proto.Message) protoreflect.Value {
+	return protoreflect.ValueOfMessage(m.ProtoReflect())
+}
+
 func setText(m proto.Message, name, text string) {
 	r := m.ProtoReflect()
 	r.Set(r.Descriptor().Fields().ByName(protoreflect.Name(name)), protoreflect.ValueOfString(text))
@@ -165,7 +169,7 @@ func (f *fake) put(k v1.Kind, m proto.Message, answer proto.Message) error {
 		m = f.rows[k][i]
 	}
 	r := answer.ProtoReflect()
-	r.Set(resourceField(r), protoreflect.ValueOfMessage(m.ProtoReflect()))
+	r.Set(resourceField(r), protoValue(m))
 	r.Set(r.Descriptor().Fields().ByName("outcome"), protoreflect.ValueOfEnum(outcome.Number()))
 	return nil
 }
@@ -208,7 +212,7 @@ func (f *fake) get(k v1.Kind, key string, answer proto.Message) error {
 	for _, have := range f.rows[k] {
 		if n.keyOf(have) == key {
 			r := answer.ProtoReflect()
-			r.Set(resourceField(r), protoreflect.ValueOfMessage(have.ProtoReflect()))
+			r.Set(resourceField(r), protoValue(have))
 			return nil
 		}
 	}
@@ -222,7 +226,7 @@ func (f *fake) list(k v1.Kind, vni uint32, answer proto.Message) {
 	l := r.Mutable(resourceField(r)).List()
 	for _, m := range f.rows[k] {
 		if vni == 0 || show(m, "vni") == fmt.Sprint(vni) {
-			l.Append(protoreflect.ValueOfMessage(m.ProtoReflect()))
+			l.Append(protoValue(m))
 		}
 	}
 }
@@ -363,7 +367,7 @@ func (f *fake) GetState(_ context.Context, r *connect.Request[v1.GetStateRequest
 		state := new(v1.State)
 		f.mu.Lock()
 		for _, m := range f.rows[n.kind] {
-			state.ProtoReflect().Mutable(n.stateField()).List().Append(protoreflect.ValueOfMessage(m.ProtoReflect()))
+			state.ProtoReflect().Mutable(n.stateField()).List().Append(protoValue(m))
 		}
 		f.mu.Unlock()
 		if err := s.Send(&v1.GetStateResponse{State: state}); err != nil {

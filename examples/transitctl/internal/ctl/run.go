@@ -32,6 +32,7 @@ type cli struct {
 	api     *api
 	at      string // where that is
 	close   func()
+	refusal func() error // why connections end; nil where it cannot be the client's certificate
 }
 
 // Run runs transitctl with arguments, and has its exit code. It stops early when the context ends.

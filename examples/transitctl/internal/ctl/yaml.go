@@ -42,7 +42,7 @@ func (r *reader) document(text []byte) (*yaml.Node, error) {
 	return all[0], nil
 }
 
-var syntaxError = regexp.MustCompile(`^yaml: (?:line \d+: )?(?s:(.*))$`)
+var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
 
 // documents parses a file of any number; empty ones are left out.
 func (r *reader) documents(text []byte) ([]*yaml.Node, error) {
@@ -56,7 +56,7 @@ func (r *reader) documents(text []byte) ([]*yaml.Node, error) {
 		case err != nil:
 			reason := err.Error()
 			if m := syntaxError.FindStringSubmatch(reason); m != nil {
-				reason = m[1]
+				reason = m[2]
 			}
 			return nil, usagef("%s:%d: %s", r.file, lineOf(text, err), reason)
 		case !nothing(n.Content[0]):
@@ -66,26 +66,31 @@ func (r *reader) documents(text []byte) ([]*yaml.Node, error) {
 }
 
 // lineOf a syntax error is the first that the file cannot be read to without it. The one that yaml tells is as a
-// rule that before, or where the block around begins, and of some errors none (v3.0.5). Of a long file there is none
-// but that one, as each line takes a reading of all before it.
+// rule that before, or where the block around begins, and of some errors none (v3.0.5). It has to do in a file where
+// reading again and again up to the right one would take long.
 func lineOf(text []byte, err error) int {
-	line, end := 0, 0
-	if len(text) > 1<<16 {
-		_, _ = fmt.Sscanf(err.Error(), "yaml: line %d:", &line)
-		return max(line, 1)
+	told := 1
+	if m := syntaxError.FindStringSubmatch(err.Error()); m != nil && m[1] != "" {
+		told, _ = strconv.Atoi(m[1])
 	}
+	line, end, left := 0, 0, 4<<20
 	for l := range bytes.Lines(text) {
-		line, end = line+1, end+len(l)
+		if line, end = line+1, end+len(l); line < told {
+			continue
+		}
+		if left -= end; left < 0 {
+			break
+		}
 		decoder := yaml.NewDecoder(bytes.NewReader(untab(text[:end])))
 		var e error
 		for e == nil {
 			e = decoder.Decode(new(yaml.Node))
 		}
 		if e.Error() == err.Error() {
-			break
+			return line
 		}
 	}
-	return max(line, 1)
+	return told
 }
 
 // untab has the indentation of a JSON file in spaces: YAML takes no tabs there.
@@ -293,6 +298,13 @@ func (r *reader) object(n *yaml.Node, m protoreflect.Message, at string) error {
 	path := n.Value
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.dir, path)
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file") // one that never ends, perhaps
+	}
+	if err != nil {
+		return r.wrong(n, at, "%w", err)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
