@@ -56,3 +56,22 @@ func completePoints(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 	}
 	return enumWords(v1.StagePoint(0).Descriptor()), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
+
+// completeFlag offers the keys of a noun as a flag's value; in a list, as the last one.
+func (c *cli) completeFlag(name string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		n, err := c.find(name)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		before, last := "", typed
+		if i := strings.LastIndexByte(typed, ','); i >= 0 {
+			before, last = typed[:i+1], typed[i+1:]
+		}
+		keys, directive := c.completeKeys(n)(cmd, strings.Split(before, ","), last)
+		for i := range keys {
+			keys[i] = before + keys[i]
+		}
+		return keys, directive
+	}
+}

@@ -24,6 +24,12 @@ $TRANSITCTL_CONFIG, or transitctl/config.yaml in $XDG_CONFIG_HOME.`,
 		&cobra.Command{
 			Use: "get-contexts", Short: "list the contexts", Args: c.args(0, 0),
 			RunE: c.withConfig(func(cfg *config, _ []string) error {
+				if c.output == "name" {
+					for _, x := range cfg.All {
+						fmt.Fprintln(c.out, x.Name)
+					}
+					return nil
+				}
 				t := &table{rows: [][]cell{{{"", bold}, {"NAME", bold}, {"HOST", bold}, {"CERT", bold}, {"CA", bold}}}}
 				for _, x := range cfg.All {
 					current := " "

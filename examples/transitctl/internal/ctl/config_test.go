@@ -34,6 +34,7 @@ contexts:
       ca: `+b.dir+`/ca.crt
       server-name: lab
 `, b.ok("config view"))
+	require.Equal(t, "here\nlab\n", b.ok("config get-contexts -o name"))
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())

@@ -158,20 +158,32 @@ func refusal(host string, cfg *tls.Config) error {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host = net.JoinHostPort(strings.Trim(host, "[]"), "443")
 	}
-	cfg = cfg.Clone()
-	cfg.NextProtos = []string{"h2"}
 	const patience = 2 * time.Second
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", host, cfg)
+	raw, err := net.DialTimeout("tcp", host, patience)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	defer raw.Close()
+	if err := raw.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	for one := make([]byte, 64); ; {
-		if _, err := conn.Read(one); err != nil {
+	cfg = cfg.Clone()
+	cfg.NextProtos = []string{"h2"}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = net.SplitHostPort(host)
+	}
+	conn := tls.Client(insistent{raw}, cfg)
+	for some := make([]byte, 64); ; {
+		if _, err := conn.Read(some); err != nil {
 			return err
 		}
 	}
+}
+
+// insistent writes also where nobody reads any more: what was said before that is yet to be read.
+type insistent struct{ net.Conn }
+
+func (i insistent) Write(b []byte) (int, error) {
+	_, _ = i.Conn.Write(b)
+	return len(b), nil
 }

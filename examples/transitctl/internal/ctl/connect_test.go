@@ -140,6 +140,7 @@ func TestUnreached(t *testing.T) {
 	if os.Geteuid() != 0 {
 		require.NoError(t, os.Chmod(b.socket, 0))
 		b.fails(exitDenied, "get vpcs", "its group")
+		require.NoError(t, os.Chmod(b.socket, 0o600))
 	}
 	// Our version is told also where the daemon's cannot be.
 	code, out, _ := b.run("version --host unix://" + b.dir + "/no.sock")

@@ -85,7 +85,8 @@ func (c *cli) explain(err error) (code int, text, hint string) {
 			return code, message(refused, d), hint
 		}
 		code, text, hint := c.unreached(err)
-		if c.refusal != nil && refused.Code() == connect.CodeUnavailable && code != exitDenied {
+		broken := refused.Code() == connect.CodeUnavailable || text != "" && refused.Code() != connect.CodeDeadlineExceeded
+		if c.refusal != nil && broken && code != exitDenied {
 			if code, text, hint := c.unreached(c.refusal()); code == exitDenied {
 				return code, text, hint
 			}

@@ -16,6 +16,7 @@ type flag struct {
 	name  string
 	path  string // of the field
 	usage string
+	keys  string // the noun whose keys it takes, for completion
 	// set does what a path does not say: a field that is written in a shorthand of its own.
 	set func(m proto.Message, text string) error
 }
@@ -103,12 +104,16 @@ func (c *cli) values(cmd *cobra.Command, of proto.Message, flags []flag) []*valu
 		}
 		added := cmd.Flags().VarPF(v, f.name, "", f.usage)
 		switch {
+		case f.keys != "":
+			_ = cmd.RegisterFlagCompletionFunc(f.name, c.completeFlag(f.keys))
 		case v.fd == nil:
-			// Nothing to guess.
+			_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.NoFileCompletions)
 		case v.fd.Kind() == protoreflect.BoolKind:
 			added.NoOptDefVal = "true"
 		case v.fd.Kind() == protoreflect.EnumKind:
 			_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.FixedCompletions(enumWords(v.fd.Enum()), cobra.ShellCompDirectiveNoFileComp))
+		default:
+			_ = cmd.RegisterFlagCompletionFunc(f.name, cobra.NoFileCompletions)
 		}
 		all = append(all, v)
 	}

@@ -37,7 +37,7 @@ func functionNouns() []*noun {
 		key:   []string{"scope.point", "scope.vni", "scope.address"}, keyHelp: "POINT[/VNI[/ADDRESS]]",
 		readKey: stageKey, showKey: showStageKey,
 		verb: set, example: "transitctl set stage deliver/7 --function firewall,counter",
-		flags: []flag{{name: "function", path: "functions", usage: "functions, in the order in which packets run through them"}},
+		flags: []flag{{name: "function", path: "functions", keys: "function", usage: "functions, in the order in which packets run through them"}},
 		columns: []column{
 			col("POINT", "scope.point"), col("VNI", "scope.vni"), col("ADDRESS", "scope.address"), col("FUNCTIONS", "functions"),
 		},

@@ -52,7 +52,7 @@ func hostNouns() []*noun {
 			{name: "function", path: "function", usage: "it gets tunnel packets as they came, for a network function"},
 			{name: "mode", path: "mode", usage: "how the agent is attached; the library chooses if not given"},
 		},
-		filters: []flag{{name: "vni", path: "vni", usage: "only those of this VPC"}},
+		filters: []flag{{name: "vni", path: "vni", keys: "vpc", usage: "only those of this VPC"}},
 		columns: append([]column{
 			col("VNI", "vni"), col("ADDRESSES", "addresses"), col("INTERFACE", "status.host_interface"), is("PLACE", place),
 			col("MODE", "status.mode"), col("MTU", "status.mtu"),

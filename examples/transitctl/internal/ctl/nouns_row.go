@@ -10,7 +10,7 @@ import (
 
 // rowNouns are the tables that say who is where.
 func rowNouns() []*noun {
-	ofVPC := flag{name: "vni", path: "vni", usage: "only those of this VPC"}
+	ofVPC := flag{name: "vni", path: "vni", keys: "vpc", usage: "only those of this VPC"}
 	noDirect := flag{name: "no-direct-path", path: "no_direct_path", usage: "learn nothing about its addresses"}
 	return []*noun{{
 		name: "peer", plural: "peers", kind: v1.Kind_KIND_PEER,

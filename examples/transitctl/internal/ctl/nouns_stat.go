@@ -10,14 +10,14 @@ import (
 
 // statNouns are what is only read: what the programs did, and what they learned.
 func statNouns() []*noun {
-	ofVPC := flag{name: "vni", path: "vni", usage: "only those of this VPC"}
+	ofVPC := flag{name: "vni", path: "vni", keys: "vpc", usage: "only those of this VPC"}
 	return []*noun{{
 		name: "counter", plural: "counters", short: "how often packets fared how", key: []string{"name"},
 		columns: []column{is("NAME", counterName), count("PACKETS", "packets"), count("BYTES", "bytes")},
 		list:    unary((*api).ListCounters),
 	}, {
 		name: "traffic", plural: "traffic", short: "what droplets and workloads have carried", key: []string{"interface"},
-		filters: []flag{{name: "vni", path: "vni", usage: "only workloads of this VPC"}},
+		filters: []flag{{name: "vni", path: "vni", keys: "vpc", usage: "only workloads of this VPC"}},
 		columns: append([]column{
 			col("KIND", "kind"), col("INTERFACE", "interface"), col("VNI", "vni"), count("RX-PACKETS", "rx_packets"),
 			count("RX-BYTES", "rx_bytes"), count("TX-PACKETS", "tx_packets"), count("TX-BYTES", "tx_bytes"),

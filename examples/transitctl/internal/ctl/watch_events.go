@@ -24,7 +24,7 @@ func (c *cli) watchEvents() *cobra.Command {
 	filter := c.values(cmd, new(v1.EventFilter), []flag{
 		{name: "no-drops", path: "no_drops", usage: "leave drops out"},
 		{name: "no-changes", path: "no_changes", usage: "leave changes out"},
-		{name: "vni", path: "vnis", usage: "drops of these VPCs only"},
+		{name: "vni", path: "vnis", keys: "vpc", usage: "drops of these VPCs only"},
 		{name: "reason", path: "reasons", usage: "drops for these reasons only"},
 		{name: "prefix", path: "prefixes", usage: "drops from or to these inner prefixes only"},
 	})
