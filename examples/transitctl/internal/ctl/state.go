@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ctl
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// readState reads files, - for what comes in, into one state: lists are continued from document to document.
+func (c *cli) readState(files []string) (*v1.State, error) {
+	state := new(v1.State)
+	for _, file := range files {
+		text, r, err := c.open(file)
+		if err != nil {
+			return nil, err
+		}
+		documents, err := r.documents(text)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range documents {
+			one := new(v1.State)
+			if err := r.message(n, one.ProtoReflect(), ""); err != nil {
+				return nil, err
+			}
+			proto.Merge(state, one)
+		}
+	}
+	return state, nil
+}
+
+// open reads a file, or what comes in.
+func (c *cli) open(file string) ([]byte, *reader, error) {
+	if file == "-" {
+		text, err := io.ReadAll(c.in)
+		return text, &reader{file: "standard input"}, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, usagef("%w", err)
+	}
+	return text, &reader{file: file, dir: filepath.Dir(file)}, nil
+}
+
+// kinds reads nouns, and has the kinds that they are of.
+func (c *cli) kinds(names []string) ([]v1.Kind, error) {
+	var kinds []v1.Kind
+	for _, name := range names {
+		n, err := c.find(name)
+		if err != nil || n.kind == v1.Kind_KIND_UNSPECIFIED {
+			return nil, usagef("%q is no kind: there are %s", name, strings.Join(c.kindNames(), ", "))
+		}
+		kinds = append(kinds, n.kind)
+	}
+	return kinds, nil
+}
+
+func (c *cli) kindNames() []string {
+	var names []string
+	for _, n := range c.nouns {
+		if n.kind != v1.Kind_KIND_UNSPECIFIED {
+			names = append(names, n.plural)
+		}
+	}
+	return names
+}
+
+// stateField is the field of a state that has a noun's resources.
+func (n *noun) stateField() protoreflect.FieldDescriptor {
+	name := strings.ReplaceAll(n.plural, "-", "_")
+	return new(v1.State).ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+}
+
+// only clears what a state says of other kinds. None named: it says all.
+func (c *cli) only(state *v1.State, kinds []v1.Kind) {
+	wanted := map[v1.Kind]bool{}
+	for _, k := range kinds {
+		wanted[k] = true
+	}
+	for _, n := range c.nouns {
+		if n.kind != v1.Kind_KIND_UNSPECIFIED && len(kinds) > 0 && !wanted[n.kind] {
+			state.ProtoReflect().Clear(n.stateField())
+		}
+	}
+}
+
+// printState prints a table for each kind.
+func (c *cli) printState(state *v1.State) error {
+	var b bytes.Buffer
+	p := c.palette(c.out)
+	for _, n := range c.nouns {
+		if n.kind == v1.Kind_KIND_UNSPECIFIED {
+			continue
+		}
+		var all []proto.Message
+		l := state.ProtoReflect().Get(n.stateField()).List()
+		for i := range l.Len() {
+			all = append(all, l.Get(i).Message().Interface())
+		}
+		if len(all) == 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintln(&b, p.paint(bold, n.title()))
+		if err := n.table(all, c.output == "wide", !c.noHeaders).print(&b, p); err != nil {
+			return err
+		}
+	}
+	if b.Len() == 0 {
+		fmt.Fprintln(c.err, "nothing is there")
+	}
+	_, err := c.out.Write(b.Bytes())
+	return err
+}
