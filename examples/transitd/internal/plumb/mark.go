@@ -31,7 +31,9 @@ func (p *Plumber) mac(r role, name string) net.HardwareAddr {
 	h.Write(p.seed)
 	fmt.Fprintf(h, " %s %s", r, name)
 	mac := net.HardwareAddr(h.Sum(nil)[:6])
-	mac[0] = 0x06 // locally administered, unicast, and not what the library makes
+	// Locally administered, unicast, and high: a bridge without a MAC of its own takes the lowest of its ports',
+	// and had better not change it.
+	mac[0] = 0xfe
 	return mac
 }
 

@@ -3,9 +3,12 @@
 package plumb
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,7 +68,13 @@ func newWorld(t testing.TB, client func(a *netns.Handle) *ovs.Client) *world {
 	}
 	w.p = plumber(t, w.a, "blue", c)
 	bpffs := testutil.BPFFS(t)
-	w.dpA, w.dpB = w.open(w.a, bpffs, "a"), w.open(w.b, bpffs, "b")
+	// At once, as the kernel's verifier takes its time.
+	var both errgroup
+	both.run(func() (err error) { w.dpA, err = open(t.Context(), w.a, bpffs, "a"); return err })
+	both.run(func() (err error) { w.dpB, err = open(t.Context(), w.b, bpffs, "b"); return err })
+	require.NoError(t, both.wait())
+	w.furnish(w.dpA)
+	w.furnish(w.dpB)
 	_, err := w.dpB.Endpoint.Create(t.Context(), endpoint.Config{
 		VNI: vni, NetNS: endpoint.FD(w.far.FD()), Addrs: []netip.Prefix{netip.PrefixFrom(far4, 24), netip.PrefixFrom(far6, 64)},
 	})
@@ -88,22 +97,45 @@ func plumber(t testing.TB, ns *netns.Handle, instance string, c *ovs.Client) *Pl
 
 func fdPath(ns *netns.Handle) string { return fmt.Sprintf("/proc/self/fd/%d", ns.FD()) }
 
-func (w *world) open(ns *netns.Handle, bpffs, name string) *dataplane.Dataplane {
-	w.t.Helper()
-	dp, err := dataplane.Open(w.t.Context(), dataplane.Config{
+func open(ctx context.Context, ns *netns.Handle, bpffs, name string) (*dataplane.Dataplane, error) {
+	return dataplane.Open(ctx, dataplane.Config{
 		Name: name, NetNS: fdPath(ns), BPFFS: bpffs,
 		Limits: bpf.Limits{Endpoints: 1024, Networks: 64, VPCs: 64, Sets: 64, Peers: 64, Agents: 64, Allowed: 64, Directs: 1024, Paths: 64, Traffic: 64},
 	})
-	require.NoError(w.t, err)
+}
+
+// furnish tells a data-plane of the other host.
+func (w *world) furnish(dp *dataplane.Dataplane) {
+	w.t.Helper()
 	w.t.Cleanup(func() { require.NoError(w.t, dp.Close()) })
 	require.NoError(w.t, dp.Peer.Add(w.t.Context(), maps.Peer{Prefix: netip.PrefixFrom(hostA, 24).Masked()}))
-	_, err = dp.Droplet.Attach(w.t.Context(), droplet.Config{Interface: "eth0", Mode: droplet.TCX})
+	_, err := dp.Droplet.Attach(w.t.Context(), droplet.Config{Interface: "eth0", Mode: droplet.TCX})
 	require.NoError(w.t, err)
 	require.NoError(w.t, dp.VPC.Add(w.t.Context(), maps.VPC{VNI: vni, Dividers: []netip.Addr{hostB}}))
 	for _, prefix := range []string{"10.0.0.0/24", "2001:db8:7::/64"} {
 		require.NoError(w.t, dp.Network.Add(w.t.Context(), maps.Network{VNI: vni, Prefix: netip.MustParsePrefix(prefix), Bouncers: []netip.Addr{hostB}}))
 	}
-	return dp
+}
+
+// errgroup runs functions at once.
+type errgroup struct {
+	all  sync.WaitGroup
+	mu   sync.Mutex
+	errs []error
+}
+
+func (g *errgroup) run(f func() error) {
+	g.all.Go(func() {
+		err := f()
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.errs = append(g.errs, err)
+	})
+}
+
+func (g *errgroup) wait() error {
+	g.all.Wait()
+	return errors.Join(g.errs...)
 }
 
 // workload is something at a bridge of host a, which the data-plane knows nothing of.
