@@ -21,7 +21,7 @@ func (r *rig) given() []Address {
 // Addresses are given, known after a restart, and taken away.
 func TestAddress(t *testing.T) {
 	r := newRig(t)
-	before := r.snapshot()
+	before := r.state()
 	want := []Address{
 		{"x", prefix("192.0.2.1/24")}, {"x", prefix("198.51.100.1/32")}, {"x", prefix("2001:db8:1::1/64")}, {"y", prefix("192.0.2.1/31")},
 	}
@@ -36,7 +36,7 @@ func TestAddress(t *testing.T) {
 		require.NoError(t, r.again().RemoveAddress(t.Context(), a))
 		require.ErrorIs(t, r.RemoveAddress(t.Context(), a), ErrNotFound)
 	}
-	require.Equal(t, before, r.snapshot())
+	require.Equal(t, before, r.state())
 }
 
 // Those of others stay, also where the kernel would take them away with one of ours.
@@ -49,7 +49,7 @@ func TestAddressOfOthers(t *testing.T) {
 	testutil.Addr(t, r.ns, "x", "192.0.2.2/24")
 	r.address(Added, Address{"x", prefix("198.51.100.2/24")})
 	r.address(Added, Address{"x", prefix("2001:db8:2::2/64")})
-	before := r.snapshot()
+	before := r.state()
 	for _, a := range []Address{{"x", prefix("198.51.100.1/24")}, {"x", prefix("2001:db8:2::1/64")}, {"lo", prefix("127.0.0.1/8")}} {
 		_, err := r.AddAddress(t.Context(), a)
 		require.ErrorIs(t, err, ErrNotOurs, a)
@@ -72,7 +72,7 @@ func TestAddressOfOthers(t *testing.T) {
 		require.ErrorIs(t, err, tc.want, "%+v", tc.a)
 	}
 	require.ErrorIs(t, r.RemoveAddress(t.Context(), Address{"x", prefix("192.0.2.1/24")}), ErrInUse)
-	require.Equal(t, before, r.snapshot())
+	require.Equal(t, before, r.state())
 	testutil.Sysctl(t, r.ns, "net/ipv4/conf/x/promote_secondaries", "1")
 	require.NoError(t, r.RemoveAddress(t.Context(), Address{"x", prefix("192.0.2.1/24")}))
 	require.NoError(t, r.RemoveAddress(t.Context(), Address{"x", prefix("198.51.100.2/24")}))

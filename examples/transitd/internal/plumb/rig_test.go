@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/internal/netns"
 	"github.com/mizar-go/mizar/internal/snapshot"
@@ -46,21 +48,40 @@ func (r *rig) again() *Plumber { return plumber(r.t, r.ns, "blue", nil) }
 // oper is what the kernel says a moment later.
 var oper = regexp.MustCompile(`oper \w+ `)
 
-// snapshot is what there is to see in the namespace.
+// snapshot is what there is to see in the namespace, settings included.
 func (r *rig) snapshot() []string {
 	r.t.Helper()
-	all := snapshot.Network(r.t, r.ns)
+	all := append(snapshot.Network(r.t, r.ns), r.state()...)
+	for i := range all {
+		all[i] = oper.ReplaceAllString(all[i], "")
+	}
+	slices.Sort(all)
+	return all
+}
+
+// state is the part of it that is read in no time.
+func (r *rig) state() (all []string) {
+	r.t.Helper()
 	testutil.In(r.t, r.ns, func() error {
 		links, err := netlink.LinkList()
 		for _, l := range links {
 			a := l.Attrs()
-			all = append(all, fmt.Sprintf("%s: %q %q at %d, MTU %d, MAC %s, up %v", a.Name, a.Alias, a.AltNames, a.MasterIndex, a.MTU, a.HardwareAddr, a.Flags))
+			all = append(all, fmt.Sprintf("%s: %q %q at %d, MTU %d, MAC %s, up %v", a.Name, a.Alias, a.AltNames, a.MasterIndex, a.MTU, a.HardwareAddr, a.Flags&net.FlagUp))
 		}
-		return err
+		addrs, err2 := netlink.AddrList(nil, netlink.FAMILY_ALL)
+		for _, a := range addrs {
+			if !a.IP.IsLinkLocalUnicast() { // which come by themselves, in their own time
+				all = append(all, fmt.Sprintf("%s at %d", a.IPNet, a.LinkIndex))
+			}
+		}
+		routes, err3 := netlink.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{}, netlink.RT_FILTER_TABLE)
+		for _, route := range routes {
+			if route.Protocol != unix.RTPROT_KERNEL {
+				all = append(all, fmt.Sprintf("%s by %d", route, route.Protocol))
+			}
+		}
+		return errors.Join(err, err2, err3)
 	})
-	for i := range all {
-		all[i] = oper.ReplaceAllString(all[i], "")
-	}
 	slices.Sort(all)
 	return all
 }
@@ -69,19 +90,19 @@ func (r *rig) snapshot() []string {
 // after it, for a plumber of after a restart either.
 func does[T any](r *rig, want Outcome, check, add func(context.Context, T) (Outcome, error), x T) {
 	r.t.Helper()
-	before := r.snapshot()
+	before := r.state()
 	got, err := check(r.t.Context(), x)
 	require.NoError(r.t, err)
 	require.Equal(r.t, want, got)
-	require.Equal(r.t, before, r.snapshot())
+	require.Equal(r.t, before, r.state())
 	got, err = add(r.t.Context(), x)
 	require.NoError(r.t, err)
 	require.Equal(r.t, want, got)
-	after := r.snapshot()
+	after := r.state()
 	got, err = add(r.t.Context(), x)
 	require.NoError(r.t, err)
 	require.Equal(r.t, Unchanged, got)
-	require.Equal(r.t, after, r.snapshot())
+	require.Equal(r.t, after, r.state())
 }
 
 func (r *rig) bridge(want Outcome, b Bridge) {

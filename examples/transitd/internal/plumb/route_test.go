@@ -29,7 +29,7 @@ func TestRoute(t *testing.T) {
 	r := newRig(t)
 	testutil.Addr(t, r.ns, "x", "192.0.2.1/24", "2001:db8:1::1/64")
 	testutil.Addr(t, r.ns, "y", "198.51.100.1/24", "2001:db8:2::1/64")
-	before := r.snapshot()
+	before := r.state()
 	for _, tc := range []struct{ dst, viaX, viaX2, viaY string }{
 		{"203.0.113.0/24", "192.0.2.2", "192.0.2.3", "198.51.100.2"},
 		{"0.0.0.0/0", "192.0.2.2", "192.0.2.3", "198.51.100.2"},
@@ -53,7 +53,7 @@ func TestRoute(t *testing.T) {
 				require.Empty(t, others)
 				require.NoError(t, r.again().RemoveRoute(t.Context(), dst, table))
 				require.ErrorIs(t, r.RemoveRoute(t.Context(), dst, table), ErrNotFound)
-				require.Equal(t, before, r.snapshot())
+				require.Equal(t, before, r.state())
 			}
 		})
 	}
@@ -88,7 +88,7 @@ func TestRouteOfOthers(t *testing.T) {
 	defer other.Close()
 	_, err = other.AddRoute(t.Context(), Route{Dst: prefix("10.0.0.0/8"), Interface: "x"})
 	require.NoError(t, err)
-	before := r.snapshot()
+	before := r.state()
 	for _, dst := range []string{"203.0.113.0/24", "2001:db8:f::/48", "198.51.100.0/24", "10.0.0.0/8", "192.0.2.0/24", "2001:db8:1::/64"} {
 		_, err := r.AddRoute(t.Context(), Route{Dst: prefix(dst), Interface: "y"})
 		require.ErrorIs(t, err, ErrNotOurs, dst)
@@ -113,7 +113,7 @@ func TestRouteOfOthers(t *testing.T) {
 		_, err := r.AddRoute(t.Context(), tc.route)
 		require.ErrorIs(t, err, tc.want, "%+v", tc.route)
 	}
-	require.Equal(t, before, r.snapshot())
+	require.Equal(t, before, r.state())
 	require.Empty(t, r.listed())
 }
 
