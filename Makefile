@@ -126,6 +126,10 @@ clang:
 clang-format:
 	@bash .ci/apt-install clang-format-19
 
+.PHONY: openvswitch
+openvswitch: ## install Open vSwitch; without it, tests of bridges of it are skipped
+	@bash .ci/apt-install openvswitch-switch
+
 .PHONY: qemu
 qemu:
 	@bash .ci/apt-install qemu-system-x86 busybox-static cpio xz-utils

@@ -11,12 +11,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // priority of our flows: above what a bridge has for all its ports.
 const priority = 65000
+
+// anyPort masks the part of a cookie that is the instance's.
+const anyPort = uint64(0xffffffff) << 32
 
 // cookie marks the flows of one port of ours.
 func (c *Client) cookie(port string) uint64 {
@@ -45,20 +49,31 @@ func (c *Client) ofctl(ctx context.Context, command, bridge string, args ...stri
 	return out.String(), nil
 }
 
-// flows are those with a cookie, without it, as ovs-ofctl writes them.
-func (c *Client) flows(ctx context.Context, bridge string, cookie uint64) (map[string]bool, error) {
-	out, err := c.ofctl(ctx, "dump-flows", bridge, "--no-stats", "--no-names", fmt.Sprintf("cookie=%#x/-1", cookie))
+// flows are those of our ports at a bridge, by cookie, as ovs-ofctl writes them without one.
+func (c *Client) flows(ctx context.Context, bridge string) (map[uint64]map[string]bool, error) {
+	out, err := c.ofctl(ctx, "dump-flows", bridge, "--no-stats", "--no-names", fmt.Sprintf("cookie=%#x/%#x", c.cookie(""), anyPort))
 	if err != nil {
 		return nil, err
 	}
-	flows := make(map[string]bool)
+	flows := make(map[uint64]map[string]bool)
 	for line := range strings.Lines(out) {
-		if _, flow, ok := strings.Cut(line, fmt.Sprintf("cookie=%#x, ", cookie)); ok {
-			flows[strings.TrimSpace(flow)] = true
+		m := flowLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
 		}
+		cookie, err := strconv.ParseUint(m[1], 0, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read flows of bridge %s: %w", bridge, err)
+		}
+		if flows[cookie] == nil {
+			flows[cookie] = make(map[string]bool)
+		}
+		flows[cookie][m[2]] = true
 	}
 	return flows, nil
 }
+
+var flowLine = regexp.MustCompile(`^ *cookie=(0x[0-9a-f]+), (.*\S)`)
 
 func (c *Client) addFlow(ctx context.Context, bridge string, cookie uint64, flow string) error {
 	_, err := c.ofctl(ctx, "add-flow", bridge, fmt.Sprintf("cookie=%#x, %s", cookie, strings.Replace(flow, " actions", ", actions", 1)))

@@ -190,9 +190,21 @@ func TestAway(t *testing.T) {
 		return err == nil && changed
 	}, 5*time.Second, 10*time.Millisecond)
 	require.Equal(t, []Status{{Port: p, Wired: true}}, r.ports(c))
+	mended, err := c.Mend(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, mended)
+	r.StopDaemon()
+	r.StartDaemon()
+	require.Eventually(t, func() bool {
+		mended, err := c.Mend(t.Context())
+		return err == nil && len(mended) == 1 && mended[0] == p
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, []Status{{Port: p, Wired: true}}, r.ports(c))
 
 	r.StopServer()
 	_, err = c.Ports(t.Context())
+	require.ErrorIs(t, err, ErrUnavailable)
+	_, err = c.Mend(t.Context())
 	require.ErrorIs(t, err, ErrUnavailable)
 	_, err = c.Add(t.Context(), p)
 	require.ErrorIs(t, err, ErrUnavailable)

@@ -35,6 +35,9 @@ type Port struct {
 	// Workload's port is a trunk, it is wired to that VLAN of it, and the others remain the bridge's; else
 	// both have to have the same. Empty: the bridge's own flows decide.
 	//
+	// What the bridge learned of the workload's MAC before it was wired, it forgets within its ageing time, 300
+	// seconds; until then others' frames to that MAC reach the workload.
+	//
 	// The bridge's own flow, MAC learning, is for one endpoint in a VLAN only: behind all endpoints of this
 	// host is one and the same MAC.
 	Workload string
@@ -103,7 +106,11 @@ func (c *Client) add(ctx context.Context, p Port, dry bool) (changed bool, err e
 			if changed = row != nil; changed {
 				return nil
 			}
-			changed, err = c.unwired(ctx, p)
+			at, err := c.see(ctx, p.Bridge)
+			if err != nil {
+				return err
+			}
+			changed, err = c.unwired(ctx, p, at)
 			return err
 		}
 		if row != nil {
@@ -318,8 +325,8 @@ func (c *Client) sweep(ctx context.Context, name string) error {
 	}
 	found := false
 	for _, b := range bridges {
-		flows, err := c.flows(ctx, b.Name, c.cookie(name))
-		if err != nil || len(flows) == 0 {
+		flows, err := c.flows(ctx, b.Name)
+		if err != nil || len(flows[c.cookie(name)]) == 0 {
 			continue // of a bridge that is not up
 		}
 		found = true
@@ -353,27 +360,42 @@ func (c *Client) remove(ctx context.Context, name string) (config int, err error
 // Ports lists our ports, sorted by name, and how they are: what to compare with what is wanted.
 func (c *Client) Ports(ctx context.Context) (all []Status, err error) {
 	err = c.through(ctx, func(ctx context.Context) error {
-		var rows []portRow
-		if err := c.db.List(ctx, &rows); err != nil {
-			return unavailable(err)
-		}
-		for _, row := range rows {
-			if row.ExternalIDs[idInstance] != c.Instance {
-				continue
-			}
-			s, err := c.status(ctx, &row)
-			if err != nil {
-				return err
-			}
-			all = append(all, s)
-		}
-		return nil
+		all, err = c.statuses(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list ports: %w", err)
 	}
-	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// Mend puts back the flows of our ports that are missing, as they are after ovs-vswitchd was started again, and
+// tells whose. What is wanted it reads from OVSDB. Call it from time to time: until then, the bridge treats a
+// wired port like all others.
+func (c *Client) Mend(ctx context.Context) (mended []Port, err error) {
+	err = c.through(ctx, func(ctx context.Context) error {
+		all, err := c.statuses(ctx)
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, s := range all {
+			if s.Wired || s.Bridge == "" || s.Error != "" {
+				continue
+			}
+			var u undo
+			if _, err := c.wire(ctx, &u, s.Port); err != nil {
+				errs = append(errs, fmt.Errorf("port %s: %w", s.Name, err))
+				continue
+			}
+			mended = append(mended, s.Port)
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return mended, fmt.Errorf("mend ports: %w", err)
+	}
+	return mended, nil
 }
 
 // Find is the port of ours with that Host; nil: there is none.
@@ -412,22 +434,46 @@ func (c *Client) describe(ctx context.Context, row *portRow) (Port, error) {
 	return p, err
 }
 
-func (c *Client) status(ctx context.Context, row *portRow) (Status, error) {
-	p, err := c.describe(ctx, row)
-	s := Status{Port: p}
-	if err != nil || p.Bridge == "" {
-		return s, err
+// statuses looks at each bridge once.
+func (c *Client) statuses(ctx context.Context) ([]Status, error) {
+	var rows []portRow
+	if err := c.db.List(ctx, &rows); err != nil {
+		return nil, unavailable(err)
 	}
-	dev := &interfaceRow{Name: row.Name}
-	if err := c.db.Get(ctx, dev); err == nil && dev.Error != nil {
-		s.Error = *dev.Error
+	var all []Status
+	bridges := make(map[string]*seen)
+	for _, row := range rows {
+		if row.ExternalIDs[idInstance] != c.Instance {
+			continue
+		}
+		p, err := c.describe(ctx, &row)
+		if err != nil {
+			return nil, err
+		}
+		at, ok := bridges[p.Bridge]
+		if !ok && p.Bridge != "" {
+			if at, err = c.see(ctx, p.Bridge); err != nil {
+				at = nil
+				c.Logger.Debug("a bridge does not tell its flows", "bridge", p.Bridge, "err", err)
+			}
+			bridges[p.Bridge] = at
+		}
+		s := Status{Port: p}
+		dev := &interfaceRow{Name: row.Name}
+		if err := c.db.Get(ctx, dev); err == nil && dev.Error != nil {
+			s.Error = *dev.Error
+		}
+		if at != nil {
+			missing, err := c.unwired(ctx, p, at)
+			s.Wired = err == nil && !missing
+		}
+		all = append(all, s)
 	}
-	missing, err := c.unwired(ctx, s.Port)
-	if err != nil && ctx.Err() != nil {
-		return s, err
+	if err := ctx.Err(); err != nil {
+		return nil, unavailable(err)
 	}
-	s.Wired = err == nil && !missing
-	return s, nil
+	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
 }
 
 // bridgeOf is the bridge that a port is at; nil where it is at none.

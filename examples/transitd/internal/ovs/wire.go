@@ -16,25 +16,32 @@ type wiring struct {
 	now, want          map[string]bool // flows
 }
 
+// seen is what a bridge has of flows and ports.
+type seen struct {
+	flows map[uint64]map[string]bool
+	ports map[string]flowPort
+}
+
+func (c *Client) see(ctx context.Context, bridge string) (*seen, error) {
+	flows, err := c.flows(ctx, bridge)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := c.flowPorts(ctx, bridge)
+	return &seen{flows, ports}, err
+}
+
 // look compares what a port has with what it shall have.
-func (c *Client) look(ctx context.Context, p Port) (*wiring, error) {
-	now, err := c.flows(ctx, p.Bridge, c.cookie(p.Name))
-	if err != nil {
-		return nil, err
-	}
-	w := &wiring{now: now, want: make(map[string]bool)}
-	ports, err := c.flowPorts(ctx, p.Bridge)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) look(ctx context.Context, p Port, at *seen) (*wiring, error) {
+	w := &wiring{now: at.flows[c.cookie(p.Name)], want: make(map[string]bool)}
 	var ok bool
-	if w.endpoint, ok = ports[p.Name]; !ok {
+	if w.endpoint, ok = at.ports[p.Name]; !ok {
 		return nil, notFound("port %s in the switch", p.Name)
 	}
 	if p.Workload == "" {
 		return w, nil
 	}
-	if w.workload, ok = ports[p.Workload]; !ok {
+	if w.workload, ok = at.ports[p.Workload]; !ok {
 		return nil, notFound("workload's port %s in the switch", p.Workload)
 	}
 	row, err := c.port(ctx, p.Workload)
@@ -67,8 +74,8 @@ func (w *wiring) done(p Port) bool {
 }
 
 // unwired tells whether a port lacks flows, or has too many.
-func (c *Client) unwired(ctx context.Context, p Port) (bool, error) {
-	w, err := c.look(ctx, p)
+func (c *Client) unwired(ctx context.Context, p Port, at *seen) (bool, error) {
+	w, err := c.look(ctx, p, at)
 	if err != nil {
 		return false, err
 	}
@@ -77,7 +84,11 @@ func (c *Client) unwired(ctx context.Context, p Port) (bool, error) {
 
 // wire makes the flows of a port what they shall be. Where nothing had to be done, changed is false.
 func (c *Client) wire(ctx context.Context, u *undo, p Port) (changed bool, err error) {
-	w, err := c.look(ctx, p)
+	at, err := c.see(ctx, p.Bridge)
+	if err != nil {
+		return false, err
+	}
+	w, err := c.look(ctx, p, at)
 	if err != nil {
 		return false, err
 	}

@@ -233,7 +233,7 @@ func (p *Plumber) remove(name string) error {
 	return nil
 }
 
-// List is how lists are read: each under the lock, each with its name in errors.
+// list is how lists are read: each under the lock, each with its name in errors.
 func list[T any](p *Plumber, ctx context.Context, what string, read func() ([]T, error)) ([]T, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

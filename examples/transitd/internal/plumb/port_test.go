@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/dataplane"
 	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
@@ -43,6 +44,14 @@ func TestPort(t *testing.T) {
 	}
 	p.MTU = 1500
 	require.Equal(t, []PortStatus{{p, true, true}}, r.status())
+	quiet := func() {
+		info, err := r.netlink.LinkGetProtinfo(testutil.Link(t, r.ns, "br-ep"))
+		require.NoError(t, err)
+		require.False(t, info.Learning)
+		require.True(t, info.Isolated)
+		require.NotZero(t, testutil.Link(t, r.ns, "br-ep").Attrs().RawFlags&unix.IFF_NOARP)
+	}
+	quiet()
 
 	p.Bridge, p.MTU = "br1", 0
 	r.port(Replaced, p)
@@ -57,6 +66,7 @@ func TestPort(t *testing.T) {
 	require.Equal(t, []PortStatus{{p, true, false}}, r.status())
 	r.port(Replaced, p)
 	require.Equal(t, []PortStatus{{p, true, true}}, r.status())
+	quiet()
 	require.Equal(t, index, testutil.Ifindex(t, r.ns, "ep"))
 
 	testutil.Delete(t, r.ns, "br1")

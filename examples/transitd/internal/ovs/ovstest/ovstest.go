@@ -46,7 +46,7 @@ func Start(t testing.TB, in func(func() error) error) *Switch {
 		t.Skipf("install openvswitch-switch (make openvswitch): %s is not there", program)
 	}
 	// Not t.TempDir: a socket's path has 107 bytes at most.
-	dir, err := os.MkdirTemp("", "ovs")
+	dir, err := os.MkdirTemp("", "mizar-ovs")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	s := &Switch{Dir: dir, t: t, in: in}
