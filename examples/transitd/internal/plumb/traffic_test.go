@@ -208,7 +208,7 @@ func (w *world) requireTraffic(l *workload) {
 			headers, back = 48, l.six.Addr()
 		}
 		for _, size := range []int{0, overlayMTU - headers} {
-			ping := testutil.PingConfig{Dst: dst, Count: 3, Size: size, DontFragment: true, Timeout: 3 * time.Second}
+			ping := testutil.PingConfig{Dst: dst, Count: 2, Size: size, DontFragment: true, Timeout: 3 * time.Second}
 			r := testutil.StartPing(w.t, l.Handle, ping).Wait()
 			require.Zero(w.t, r.Lost, "%s, %d bytes: %v", dst, size, r.Errors)
 			require.Zero(w.t, r.Duplicates)
@@ -219,7 +219,7 @@ func (w *world) requireTraffic(l *workload) {
 		}
 		c, err := testutil.DialTCP(w.t, l.Handle, netip.Addr{}, w.served[dst], 5*time.Second)
 		require.NoError(w.t, err)
-		require.NoError(w.t, testutil.Exchange(c, 4<<20, 10*time.Second), "%s", dst)
+		require.NoError(w.t, testutil.Exchange(c, 1<<20, 10*time.Second), "%s", dst)
 		require.NoError(w.t, c.Close())
 	}
 }
@@ -227,7 +227,7 @@ func (w *world) requireTraffic(l *workload) {
 // requireNone checks that there is no way between a workload and an address.
 func (w *world) requireNone(from *workload, to netip.Addr) {
 	w.t.Helper()
-	require.Equal(w.t, 2, testutil.Ping(w.t, from.Handle, netip.Addr{}, to, 2, 200*time.Millisecond).Lost)
+	require.Equal(w.t, 1, testutil.Ping(w.t, from.Handle, netip.Addr{}, to, 1, 300*time.Millisecond).Lost)
 }
 
 // Two workloads behind one Linux bridge reach another host, and each other.

@@ -8,7 +8,7 @@ package ovstest
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,17 +161,20 @@ func (s *Switch) stop(cmd **exec.Cmd) {
 	_ = c.Wait()
 }
 
+// await waits until a program listens.
 func (s *Switch) await(path string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	for {
-		if _, err := os.Stat(path); err == nil {
+		c, err := net.Dial("unix", path)
+		if err == nil {
+			require.NoError(s.t, c.Close())
 			return
 		}
 		select {
 		case <-ctx.Done():
-			require.NoError(s.t, fmt.Errorf("%s does not appear: %w", path, ctx.Err()))
+			require.NoError(s.t, err)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
