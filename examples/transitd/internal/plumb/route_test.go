@@ -48,6 +48,7 @@ func TestRoute(t *testing.T) {
 				require.Equal(t, []Route{{Dst: dst, Via: addr(tc.viaY), Table: table, Interface: "y"}}, r.listed())
 				r.route(Replaced, Route{Dst: dst, Interface: "z", Table: table, MTU: 1400})
 				require.Equal(t, []Route{{Dst: dst, Table: table, Interface: "z", MTU: 1400}}, r.listed())
+				require.True(t, r.locked(dst, table))
 				others, err := plumber(t, r.ns, "default", nil).Routes(t.Context())
 				require.NoError(t, err)
 				require.Empty(t, others)
@@ -57,6 +58,15 @@ func TestRoute(t *testing.T) {
 			}
 		})
 	}
+}
+
+// locked tells whether a route's MTU counts for what is forwarded, too.
+func (r *rig) locked(dst netip.Prefix, table int) bool {
+	r.t.Helper()
+	now, ours, err := r.routesTo(Route{Dst: dst, Table: table})
+	require.NoError(r.t, err)
+	require.True(r.t, ours)
+	return now.MTULock
 }
 
 func TestRouteSorted(t *testing.T) {
