@@ -22,7 +22,8 @@ import (
 // MAC and addresses.
 //
 // Several endpoints may be at one Linux bridge. To all of them the rest of the VPC is behind one MAC, so the
-// bridge learns nothing from their ports, and has no traffic between them.
+// bridge learns nothing from their ports, and has no traffic between them. Where the host's firewall looks at
+// bridged packets (net.bridge.bridge-nf-call-iptables), it has to let them pass.
 type Port struct {
 	// HostInterface is the end that the library adopts; the port's key.
 	HostInterface string
