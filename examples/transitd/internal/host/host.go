@@ -104,6 +104,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	h.stop = stop
 	h.done.Go(func() { h.pump(pumping) })
 	h.done.Go(func() { h.heal(pumping) })
+	h.done.Go(func() { h.keepWired(pumping) })
 	return h, nil
 }
 

@@ -3,9 +3,11 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +26,9 @@ const tenant = `"peers":[{"prefix":"192.0.2.0/24"}], "droplets":[{"interface":"e
 	"networks":[{"vni":7,"prefix":"10.0.0.0/24","bouncers":["192.0.2.2"]}]`
 
 // behindBridge checks, by the API alone, that a workload behind a bridge of host a reaches an endpoint of host b: put
-// makes it a port of the bridge, place is where its endpoint is. mend breaks the port and says what to wait for.
-func behindBridge(t *testing.T, a, b *served, place string, more string, put func(port string), harm func()) {
+// makes it a port of the bridge, place is where its endpoint is. harm breaks the port while the daemon is away, whileUp
+// while it runs.
+func behindBridge(t *testing.T, a, b *served, place, more string, put func(port string), harm, whileUp func()) {
 	t.Helper()
 	workload := testutil.NewNS(t)
 	testutil.Veth(t, a.ns, "w1", workload, "eth0")
@@ -76,6 +79,8 @@ func behindBridge(t *testing.T, a, b *served, place string, more string, put fun
 	require.Contains(t, a.health().Repairs[0].Step.Detail, "port")
 	require.Empty(t, a.health().Problems)
 	reaches()
+	whileUp()
+	reaches()
 
 	require.True(t, a.apply(`{}`).Changed)
 	require.NotZero(t, testutil.Ping(t, workload, netip.Addr{}, netip.MustParseAddr("10.0.0.9"), 1, 300*time.Millisecond).Lost)
@@ -86,7 +91,7 @@ func behindBridge(t *testing.T, a, b *served, place string, more string, put fun
 func TestBehindBridge(t *testing.T) {
 	a, b := twoHosts(t, nil)
 	behindBridge(t, a, b, `"bridge":{"bridge":"br0"}, "hostInterface":"ep1", "interface":"ep1b"`, `"bridges":[{"name":"br0","ports":["w1"]}],`,
-		func(string) {}, func() { testutil.Down(t, a.ns, "ep1") })
+		func(string) {}, func() { testutil.Down(t, a.ns, "ep1") }, func() {})
 }
 
 // Open vSwitch is somebody else's: its bridge and the workload's port are there before.
@@ -99,7 +104,18 @@ func TestBehindOpenVSwitch(t *testing.T) {
 	})
 	behindBridge(t, a, b, `"ovs":{"bridge":"br0","workloadPort":"w1"}`, "",
 		func(port string) { sw.Vsctl("add-port", "br0", port) },
-		func() { sw.StopDaemon(); sw.StartDaemon() })
+		func() { sw.StopDaemon(); sw.StartDaemon() }, func() {
+			sw.StopDaemon()
+			sw.StartDaemon()
+			sw.Vsctl("set", "bridge", "br0", "external_ids:seen=again") // it waits until that is so
+			// Without its flows the port is one that learns, and the ping would get through all the same.
+			testutil.Eventually(t, 10*time.Second, func() error {
+				if flows := sw.Ofctl("dump-flows", "br0", "--no-stats"); !strings.Contains(flows, "in_port") {
+					return errors.New("no flows: " + flows)
+				}
+				return nil
+			})
+		})
 	require.NotContains(t, sw.Vsctl("list-ports", "br0"), "td", "its port is gone")
 	sw.Vsctl("del-port", "w1")
 }
