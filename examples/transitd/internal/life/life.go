@@ -94,6 +94,7 @@ func (c Config) end(signals <-chan os.Signal, served <-chan error, cut context.C
 		case err := <-drained:
 			if err != nil {
 				c.Logger.Warn("calls were cut", "after", c.DrainTime, "error", err)
+				cut()
 			}
 			return <-served
 		case s := <-signals:

@@ -100,12 +100,12 @@ func newCreature(prepare func(*creature)) *creature {
 		Ready:    func() { c.steps <- "ready" },
 		Stopping: func() { c.steps <- "stopping" },
 		Drain: func(ctx context.Context) error {
-			defer close(c.drained)
 			c.steps <- "draining"
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-c.calls:
+				close(c.drained)
 				return nil
 			}
 		},

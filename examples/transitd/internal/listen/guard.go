@@ -4,7 +4,6 @@ package listen
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -88,8 +87,9 @@ func (g *guard) handle(w *response, r *http.Request, c *call) {
 	control := http.NewResponseController(w)
 	if !c.method.stream {
 		if r.Body != http.NoBody {
+			// It ends with the body: net/http takes it back once all is read, so that the handler may take as
+			// long as it needs.
 			_ = control.SetReadDeadline(time.Now().Add(g.times.body))
-			r.Body = &timely{ReadCloser: r.Body, control: control}
 		}
 		g.handler.ServeHTTP(w, r.WithContext(ctx))
 		return
@@ -119,21 +119,6 @@ func (g *guard) recovered(w *response, r *http.Request, c *call, value any) {
 		panic(http.ErrAbortHandler) // half an answer is there: it must not look like a whole one
 	}
 	_ = g.errors.Write(w, r, err)
-}
-
-// timely is a body that has to come within some time. Once it is there, the handler may take as long as it
-// needs.
-type timely struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (t *timely) Read(b []byte) (int, error) {
-	n, err := t.ReadCloser.Read(b)
-	if err == io.EOF {
-		_ = t.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // ofSocket is who a client of the Unix socket is.

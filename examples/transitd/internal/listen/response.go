@@ -3,10 +3,8 @@
 package listen
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"connectrpc.com/connect"
 )
@@ -16,10 +14,7 @@ import (
 type response struct {
 	http.ResponseWriter
 	status int
-	head   []byte // of the body, as far as it may be needed
 }
-
-const maxHead = 512
 
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 {
@@ -32,9 +27,6 @@ func (w *response) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	if room := maxHead - len(w.head); room > 0 {
-		w.head = append(w.head, b[:min(room, len(b))]...)
-	}
 	return w.ResponseWriter.Write(b)
 }
 
@@ -46,17 +38,12 @@ func (w *response) Flush() {
 // Unwrap is for http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// code is the answer's, as its protocol has it.
+// code is the answer's, as its protocol has it. gRPC-Web has trailers in the body, but for an error before all
+// messages, which is in the header.
 func (w *response) code() string {
 	for _, key := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
 		if v := w.Header()[key]; len(v) > 0 {
 			return ofGRPC(v[0])
-		}
-	}
-	if len(w.head) > 5 && w.head[0]&0x80 != 0 { // gRPC-Web's trailers are in the body, after its data
-		if _, after, found := bytes.Cut(bytes.ToLower(w.head[5:]), []byte("grpc-status:")); found {
-			line, _, _ := strings.Cut(string(after), "\r\n")
-			return ofGRPC(strings.TrimSpace(line))
 		}
 	}
 	return ofHTTP(w.status)

@@ -76,11 +76,12 @@ func (s *service) AddEndpoints(ctx context.Context, stream *connect.BidiStream[d
 		} else if err != nil {
 			return err
 		}
-		if n += uint64(len(req.Endpoints)); n == 13 {
-			panic("thirteen")
-		}
+		n += uint64(len(req.Endpoints))
 		if err := stream.Send(&dataplanev1.AddEndpointsResponse{Added: n}); err != nil {
 			return err
+		}
+		if n == 13 {
+			panic("thirteen")
 		}
 	}
 }
