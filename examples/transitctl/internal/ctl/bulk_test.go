@@ -38,6 +38,27 @@ func TestAddMany(t *testing.T) {
 	require.Equal(t, chunk, slices.Max(b.chunks))
 }
 
+// What a file has is not replaced unless somebody says so.
+func TestAddManyForce(t *testing.T) {
+	b := newBench(t)
+	b.file("one.csv", "7,10.0.0.1,192.0.2.2\n")
+	b.ok("add endpoints -f one.csv")
+	require.False(t, b.over)
+	b.ok("add endpoints -f one.csv --force")
+	require.True(t, b.over)
+}
+
+// A daemon that answers for less than it was sent is not taken at its word.
+func TestAddManyShort(t *testing.T) {
+	b := newBench(t)
+	b.short = 1
+	b.file("many.jsonl", lines(10))
+	code, out, err := b.run("add endpoints -f many.jsonl")
+	require.Equal(t, exitError, code)
+	require.Empty(t, out)
+	require.Contains(t, err, "answered for 9 of 10")
+}
+
 // Asked for, progress is lines where there is no terminal.
 func TestProgressLines(t *testing.T) {
 	b := newBench(t)

@@ -46,6 +46,8 @@ type fake struct {
 	filter  *v1.EventFilter
 	traced  *v1.TracePacketRequest
 	chunks  []int
+	over    bool          // the last chunk may replace
+	short   uint64        // how many AddEndpoints forgets
 	slow    time.Duration // between two answers of a stream
 	counted uint64
 	nouns   []*noun
@@ -283,6 +285,7 @@ func (f *fake) AddEndpoints(_ context.Context, s *connect.BidiStream[v1.AddEndpo
 		}
 		f.mu.Lock()
 		f.chunks = append(f.chunks, len(in.GetEndpoints()))
+		f.over = in.GetOverwrite()
 		slow := f.slow
 		f.mu.Unlock()
 		for _, e := range in.GetEndpoints() {
@@ -291,6 +294,7 @@ func (f *fake) AddEndpoints(_ context.Context, s *connect.BidiStream[v1.AddEndpo
 			}
 			out.Added++
 		}
+		out.Added -= f.short
 		time.Sleep(slow)
 		if err := s.Send(out); err != nil {
 			return err

@@ -46,6 +46,8 @@ localEndpoints:
 	"list.yaml":      "vpcs: {vni: 7}\n",
 	"syntax.yaml":    "vpcs:\n- vni: 7\n  - b\n",
 	"twice.yaml":     "vpcs:\n- vni: 7\n  vni: 8\n",
+	"both.yaml":      "vpcs:\n- vni: 7\n  noDirectPath: true\n  no_direct_path: false\n",
+	"long.csv":       "7,10.0.0.2,192.0.2.2,,5,6\n",
 	"place.yaml":     "localEndpoints:\n- vni: 7\n  netns: web\n  adopt: tap0\n",
 	"object.yaml":    "functions:\n- name: f\n  objectFile: nothing.o\n",
 	"enum.json":      "{\n\t\"droplets\": [\n\t\t{\"interface\": \"eth0\", \"mode\": \"fast\"}\n\t]\n}\n",
