@@ -105,6 +105,16 @@ func TestMutualTLS(t *testing.T) {
 	b.fails(exitError, "get vpcs --ca me.key", "no certificate in")
 	b.fails(exitUsage, "get vpcs --host "+url, "--cert")
 
+	// What net/http keeps to itself at times is asked for.
+	c := &cli{at: url}
+	for range 20 {
+		cfg, err := target{Cert: "late.crt", Key: "late.key", CA: "ours.crt", ServerName: "lab.example"}.tls()
+		require.NoError(t, err)
+		code, text, _ := c.unreached(refusal(l.Addr().String(), cfg))
+		require.Equal(t, exitDenied, code)
+		require.Contains(t, text, "expired")
+	}
+
 	// Files of a context are found from where the configuration is.
 	b.file("config.yaml", "current-context: lab\ncontexts:\n- {name: lab, host: '"+url+"', cert: me.crt, key: me.key, ca: ours.crt, server-name: lab.example}\n")
 	t.Chdir("/")
