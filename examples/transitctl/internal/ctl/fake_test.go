@@ -447,8 +447,14 @@ func (f *fake) WatchEvents(ctx context.Context, r *connect.Request[v1.WatchEvent
 			return err
 		}
 	}
+	f.mu.Lock()
+	over := f.over
+	f.mu.Unlock()
+	if over {
+		return nil
+	}
 	<-ctx.Done()
-	return nil
+	return ctx.Err()
 }
 
 func (f *fake) TracePacket(_ context.Context, r *connect.Request[v1.TracePacketRequest]) (*connect.Response[v1.TracePacketResponse], error) {

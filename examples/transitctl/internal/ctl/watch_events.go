@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
@@ -59,6 +60,10 @@ func (c *cli) watchEvents() *cobra.Command {
 		})
 		if errors.Is(err, errEnough) {
 			return nil
+		}
+		if err == nil {
+			// It has no end of its own: the daemon is going, or its side of our time limit was first.
+			err = connect.NewError(connect.CodeUnavailable, errors.New("watch events: the daemon ended it"))
 		}
 		return c.watched(err)
 	})

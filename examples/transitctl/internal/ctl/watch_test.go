@@ -41,7 +41,12 @@ func TestWatchEnds(t *testing.T) {
 		require.NotContains(t, err, "transitctl:")
 		require.Contains(t, out, "DROP_SPOOFED")
 	}
-	code, _, err := b.run("watch events --timeout 300ms")
+	b.over = true
+	code, _, err := b.run("watch events")
+	require.Equal(t, exitUnavailable, code)
+	require.Contains(t, err, "transitctl: watch events: the daemon ended it: try again")
+	b.over = false
+	code, _, err = b.run("watch events --timeout 300ms")
 	require.Equal(t, exitUnavailable, code)
 	require.Contains(t, err, "transitctl:")
 }
