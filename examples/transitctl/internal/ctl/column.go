@@ -3,6 +3,7 @@
 package ctl
 
 import (
+	"cmp"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -19,6 +20,11 @@ type column struct {
 // col shows a field.
 func col(title, path string) column {
 	return column{title: title, of: func(m proto.Message) cell { return cell{text: show(m, path)} }}
+}
+
+// told shows what is, or, where a state only says what is wanted, that.
+func told(title, is, wanted string) column {
+	return column{title: title, of: func(m proto.Message) cell { return cell{text: cmp.Or(show(m, is), show(m, wanted))} }}
 }
 
 // count shows a number, zeros too.

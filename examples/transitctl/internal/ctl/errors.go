@@ -138,9 +138,12 @@ func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string)
 	}
 	switch d.GetCause() {
 	case v1.Cause_CAUSE_NOT_FOUND:
+		if d.GetKind() == v1.Kind_KIND_ENDPOINT {
+			all += "; those that live here are local-endpoints"
+		}
 		return exitNotFound, all
 	case v1.Cause_CAUSE_EXISTS:
-		return exitConflict, "what is there differs: " + one + ", replace it with --force"
+		return exitConflict, one + ", replace it with --force"
 	case v1.Cause_CAUSE_ETAG:
 		hint := one
 		if d.GetEtag() != "" {

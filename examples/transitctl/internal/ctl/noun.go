@@ -205,6 +205,9 @@ func (c *cli) ofKind(k v1.Kind) *noun {
 	return nil
 }
 
+// mainTable is RT_TABLE_MAIN, which a route is in if it says nothing.
+const mainTable uint32 = 254
+
 // routeKey reads a route's key: the destination alone is one of the main table.
 func routeKey(text string) ([]pair, error) {
 	if _, err := netip.ParsePrefix(text); err == nil {
@@ -222,10 +225,7 @@ func routeKey(text string) ([]pair, error) {
 
 func showRouteKey(m proto.Message) string {
 	r := m.(*v1.Route)
-	if r.GetTable() == 0 || r.GetTable() == 254 {
-		return "main/" + r.GetDestination()
-	}
-	return fmt.Sprintf("%d/%s", r.GetTable(), r.GetDestination())
+	return fmt.Sprintf("%d/%s", cmp.Or(r.GetTable(), mainTable), r.GetDestination())
 }
 
 // stageKey reads point[/VNI[/address]], with - for what is not given.

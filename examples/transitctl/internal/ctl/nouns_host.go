@@ -23,7 +23,7 @@ func hostNouns() []*noun {
 			{name: "address", path: "addresses", usage: "underlay addresses there; the interface's own if not given"},
 		},
 		columns: append([]column{
-			col("INTERFACE", "interface"), col("MODE", "status.mode"), col("ADDRESSES", "status.addresses"), col("MTU", "status.mtu"),
+			col("INTERFACE", "interface"), told("MODE", "status.mode", "mode"), told("ADDRESSES", "status.addresses", "addresses"), col("MTU", "status.mtu"),
 			is("STATE", func(d *v1.Droplet) cell { return condition(d.GetStatus()) }),
 		}, wide(col("IFINDEX", "status.ifindex"), col("MAC", "status.mac"), col("WHY", "status.why"))...),
 		put: unary((*api).AttachDroplet), remove: unary((*api).DetachDroplet), get: unary((*api).GetDroplet), list: unary((*api).ListDroplets),
@@ -54,8 +54,8 @@ func hostNouns() []*noun {
 		},
 		filters: []flag{{name: "vni", path: "vni", keys: "vpc", usage: "only those of this VPC"}},
 		columns: append([]column{
-			col("VNI", "vni"), col("ADDRESSES", "addresses"), col("INTERFACE", "status.host_interface"), is("PLACE", place),
-			col("MODE", "status.mode"), col("MTU", "status.mtu"),
+			col("VNI", "vni"), col("ADDRESSES", "addresses"), told("INTERFACE", "status.host_interface", "host_interface"), is("PLACE", place),
+			told("MODE", "status.mode", "mode"), told("MTU", "status.mtu", "mtu"),
 			is("STATE", func(e *v1.LocalEndpoint) cell { return condition(e.GetStatus()) }),
 		}, wide(col("IFINDEX", "status.ifindex"), col("MAC", "status.mac"), col("ALLOWED", "allowed"), col("FUNCTION", "function"))...),
 		put: unary((*api).CreateEndpoint), remove: unary((*api).DeleteEndpoint), get: unary((*api).GetLocalEndpoint), list: unary((*api).ListLocalEndpoints),

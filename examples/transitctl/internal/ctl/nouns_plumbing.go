@@ -3,7 +3,8 @@
 package ctl
 
 import (
-	"strings"
+	"cmp"
+	"strconv"
 
 	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
@@ -46,6 +47,8 @@ func plumbingNouns() []*noun {
 }
 
 func routeTable(r *v1.Route) cell {
-	table, _, _ := strings.Cut(showRouteKey(r), "/")
-	return cell{text: table}
+	if cmp.Or(r.GetTable(), mainTable) == mainTable {
+		return cell{text: "main"}
+	}
+	return cell{text: strconv.Itoa(int(r.GetTable()))}
 }

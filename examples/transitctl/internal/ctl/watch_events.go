@@ -3,6 +3,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func dropText(d *v1.Drop, wide bool) string {
 		parts = append(parts, fmt.Sprintf("vni %d", d.GetVni()))
 	}
 	if d.GetSource() != "" || d.GetDestination() != "" {
-		parts = append(parts, d.GetSource()+" > "+d.GetDestination())
+		parts = append(parts, cmp.Or(d.GetSource(), "?")+" > "+cmp.Or(d.GetDestination(), "?"))
 	}
 	if d.GetOuterSource() != "" {
 		parts = append(parts, "from host "+d.GetOuterSource())
