@@ -146,6 +146,9 @@ func (s *spec[M]) write(ctx context.Context, want proto.Message, h *have) (proto
 		there = h.msg.(M)
 	}
 	got, err := s.put(ctx, want.(M), there)
+	if _, ok := errors.AsType[*Error](err); ok {
+		return nil, fmt.Errorf("%s %s: %w", KindName(s.kind), s.key(want.(M)), err)
+	}
 	if err != nil {
 		return nil, &Error{Kind: s.kind, Key: s.key(want.(M)), Err: err}
 	}

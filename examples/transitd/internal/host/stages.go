@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -40,7 +41,11 @@ func stages(dp *dataplane.Dataplane, asked func(key string) bool) kind {
 			if err != nil {
 				return nil, err
 			}
-			return want, dp.Stage.Set(ctx, stage, scope, want.Functions...)
+			err = dp.Stage.Set(ctx, stage, scope, want.Functions...)
+			if missing := missingFunction(ctx, dp, want.Functions); missing != "" && errors.Is(err, dataplane.ErrNotFound) {
+				err = &Error{Kind: pb.Kind_KIND_FUNCTION, Key: missing, Err: err}
+			}
+			return want, err
 		},
 		remove: func(ctx context.Context, s *pb.Stage) error {
 			stage, scope, err := toScope(s.Scope)
@@ -58,6 +63,23 @@ func stages(dp *dataplane.Dataplane, asked func(key string) bool) kind {
 			return phaseWideStage
 		},
 	}
+}
+
+// missingFunction is the first that is not loaded; empty: none is missing, or nobody knows.
+func missingFunction(ctx context.Context, dp *dataplane.Dataplane, names []string) string {
+	loaded := make(map[string]bool)
+	for name, err := range dp.Function.List(ctx) {
+		if err != nil {
+			return ""
+		}
+		loaded[name] = true
+	}
+	for _, name := range names {
+		if !loaded[name] {
+			return name
+		}
+	}
+	return ""
 }
 
 var points = [...]dataplane.Stage{
