@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package host_test
 
 import (
 	"os"
@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if false {
-		return
+	if os.Getenv(childDir) != "" {
+		os.Exit(child())
 	}
 	os.Exit(testutil.VerifyMain(m))
 }
