@@ -115,7 +115,7 @@ func TestKilledDuringApply(t *testing.T) {
 	t.Logf("%d kills, %s=%d, an Apply takes %v, one way and the other", kills, seedEnv, seed, takes)
 
 	f := startFlood(t, near, far, "10.0.0.1", "10.0.0.9")
-	now := 1 // states[1] is what was applied last
+	now := 1         // states[1] is what was applied last
 	var ended [2]int // in the old state, in the new
 	var mended, answered int
 	for i := range kills {

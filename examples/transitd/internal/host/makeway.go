@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"net/netip"
 
 	"google.golang.org/protobuf/proto"
 
@@ -46,6 +47,7 @@ func interfaceNames(e *pb.LocalEndpoint) []string {
 // others, is deleted before them, too.
 func (h *Host) makeWay(p *plan, g *goal, found map[pb.Kind]map[string]*have) {
 	k := h.kinds[pb.Kind_KIND_LOCAL_ENDPOINT]
+	h.leaveChains(p, found)
 	here, taken := localKeys(g), make(map[string]map[string]bool)
 	for key, m := range g.want[k.id()] {
 		for _, n := range interfaceNames(m.(*pb.LocalEndpoint)) {
@@ -91,6 +93,31 @@ func (h *Host) makeWay(p *plan, g *goal, found map[pb.Kind]map[string]*have) {
 			p.steps[i].phase = phase
 		default:
 			h.split(p, i, phase, k, there, g.want[k.id()][line.Key])
+		}
+	}
+}
+
+// leaveChains leaves to the deletion of an endpoint the chains that go with it: by its address another endpoint may be
+// found when it is their turn, and until it is gone they do their work.
+func (h *Host) leaveChains(p *plan, found map[pb.Kind]map[string]*have) {
+	going := make(map[maps.EndpointKey]bool)
+	for _, s := range p.steps {
+		if len(s.lines) == 0 || s.lines[0].Kind != pb.Kind_KIND_LOCAL_ENDPOINT || s.lines[0].Action != pb.Action_ACTION_REMOVE {
+			continue
+		}
+		e := found[pb.Kind_KIND_LOCAL_ENDPOINT][s.lines[0].Key].msg.(*pb.LocalEndpoint)
+		for _, a := range localAddrs(e) {
+			going[maps.EndpointKey{VNI: e.Vni, Addr: a}] = true
+		}
+	}
+	nothing := func(context.Context) error { return nil }
+	for i, s := range p.steps {
+		if len(s.lines) == 0 || s.lines[0].Kind != pb.Kind_KIND_STAGE || s.lines[0].Action != pb.Action_ACTION_REMOVE {
+			continue
+		}
+		scope := found[pb.Kind_KIND_STAGE][s.lines[0].Key].msg.(*pb.Stage).Scope
+		if a, err := netip.ParseAddr(scope.Address); err == nil && going[maps.EndpointKey{VNI: scope.Vni, Addr: a}] {
+			p.steps[i].do, p.steps[i].undo = nothing, nothing
 		}
 	}
 }

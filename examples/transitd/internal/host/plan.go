@@ -337,6 +337,9 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 		}
 	}
 	h.mu.RUnlock()
+	for _, lines := range [][]*pb.PlanStep{putLines, goneLines} {
+		slices.SortFunc(lines, func(a, b *pb.PlanStep) int { return natural(a.Key, b.Key) })
+	}
 	if len(put) > 0 {
 		p.steps = append(p.steps, step{
 			phase: phaseEndpoint, lines: putLines,

@@ -11,15 +11,12 @@ import (
 
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
-	"github.com/mizar-go/mizar/internal/testutil"
 )
 
-// TestEachKind: adding, reading, replacing and removing, and what etags allow, is the same for all kinds.
-func TestEachKind(t *testing.T) {
-	w := newWorld(t)
-	h := w.open(t)
+// testEachKind: adding, reading, replacing and removing, and what etags allow, is the same for all kinds.
+func testEachKind(t *testing.T, w *world) {
+	h := w.h
 	ns, _ := named(t, "one")
-	testutil.Veth(t, w.ns, "p1", w.ns, "p2")
 	base := full(t, ns)
 	base.Functions, base.Stages, base.LocalEndpoints, base.Droplets = nil, nil, nil, nil
 	w.apply(t, base)
@@ -164,10 +161,9 @@ func cmpProto(a, b proto.Message) string {
 	return fmt.Sprintf("%v\n%v", a, b)
 }
 
-// TestAddress is apart: there is nothing in one that could differ.
-func TestAddress(t *testing.T) {
-	w := newWorld(t)
-	h := w.open(t)
+// testAddress is apart: there is nothing in one that could differ.
+func testAddress(t *testing.T, w *world) {
+	h := w.h
 	a := &pb.Address{Interface: "eth0", Address: "198.51.100.1/32"}
 	for _, want := range []pb.Outcome{pb.Outcome_OUTCOME_ADDED, pb.Outcome_OUTCOME_UNCHANGED} {
 		_, outcome, err := h.Put(t.Context(), a, "test")
@@ -180,11 +176,10 @@ func TestAddress(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestChainsGoWithTheirEndpoint: one that is made anew has them again, one that is deleted takes them along, also what
+// testChainsGoWithTheirEndpoint: one that is made anew has them again, one that is deleted takes them along, also what
 // was asked for.
-func TestChainsGoWithTheirEndpoint(t *testing.T) {
-	w := newWorld(t)
-	h := w.open(t)
+func testChainsGoWithTheirEndpoint(t *testing.T, w *world) {
+	h := w.h
 	ns, _ := named(t, "one")
 	w.apply(t, full(t, ns))
 	before := w.kernel(t)
@@ -217,11 +212,10 @@ func TestChainsGoWithTheirEndpoint(t *testing.T) {
 	require.Len(t, w.h.asked[pb.Kind_KIND_STAGE], 1)
 }
 
-// TestFunctionInUse: another object cannot take the place of a function that is in a chain, nor can what is no function;
+// testFunctionInUse: another object cannot take the place of a function that is in a chain, nor can what is no function;
 // and what is refused costs nothing of what is there.
-func TestFunctionInUse(t *testing.T) {
-	w := newWorld(t)
-	h := w.open(t)
+func testFunctionInUse(t *testing.T, w *world) {
+	h := w.h
 	ns, _ := named(t, "one")
 	s := full(t, ns)
 	w.apply(t, s)
@@ -281,10 +275,9 @@ func hostile(t testing.TB) []byte {
 	return raw
 }
 
-// TestMapOfEachCPU: one that has a value for each CPU is read and written with all of them.
-func TestMapOfEachCPU(t *testing.T) {
-	w := newWorld(t)
-	h := w.open(t)
+// testMapOfEachCPU: one that has a value for each CPU is read and written with all of them.
+func testMapOfEachCPU(t *testing.T, w *world) {
+	h := w.h
 	got, _, err := h.Put(t.Context(), &pb.Function{Name: "m", Object: object(t, "mirror")}, "test")
 	require.NoError(t, err)
 	m := got.(*pb.Function).Status.Maps[0]

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -92,8 +93,8 @@ func (w *world) library(t testing.TB, f func(*dataplane.Dataplane)) {
 	w.close(t)
 	dp, err := dataplane.Open(t.Context(), w.options.Dataplane)
 	require.NoError(t, err)
+	defer func() { require.NoError(t, dp.Close()) }()
 	f(dp)
-	require.NoError(t, dp.Close())
 }
 
 // named makes a namespace that has a name, which is gone with the test.
@@ -274,6 +275,14 @@ func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 // file is how a state names the object of an example.
 func file(name string) string { return base64.StdEncoding.EncodeToString([]byte(name)) }
+
+// made are names and MACs that the library makes up.
+var made = regexp.MustCompile(`mz[0-9a-f]{8,}|02(:[0-9a-f]{2}){5}`)
+
+func sorted(all []string) []string {
+	slices.Sort(all)
+	return all
+}
 
 // full is a state of one of each kind, with the endpoint in a namespace.
 func full(t testing.TB, netns string) *pb.State {
