@@ -20,6 +20,9 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	}
 	h.writer.Lock()
 	defer h.writer.Unlock()
+	if err := h.settleStages(ctx, g); err != nil {
+		return nil, err
+	}
 	if current := h.Etag(); r.Etag != "" && r.Etag != anyEtag && r.Etag != current {
 		return nil, &Error{Etag: current, Err: ErrEtag}
 	}
@@ -30,8 +33,16 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	if err := p.checkChains(g); err != nil {
 		return nil, err
 	}
+	if err := p.refused(ctx); err != nil {
+		return nil, err
+	}
 	for _, e := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
 		h.moved(p.change, e)
+	}
+	for n, m := range p.change.gone {
+		if n.kind == pb.Kind_KIND_LOCAL_ENDPOINT && !g.kinds[pb.Kind_KIND_STAGE] {
+			h.orphaned(p.change, m)
+		}
 	}
 	for key := range p.change.putPlaces { // unless they are wanted there again
 		delete(p.change.gonePlaces, key)
@@ -48,6 +59,29 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	return answer, nil
 }
 
+// settleStages names the endpoints of all stages that are wanted as they are named everywhere.
+func (h *Host) settleStages(ctx context.Context, g *goal) error {
+	id := pb.Kind_KIND_STAGE
+	locals := g.want[pb.Kind_KIND_LOCAL_ENDPOINT]
+	if !g.kinds[pb.Kind_KIND_LOCAL_ENDPOINT] {
+		locals = h.asked[pb.Kind_KIND_LOCAL_ENDPOINT] // the writer reads
+	}
+	settled := make(map[string]proto.Message, len(g.want[id]))
+	for key, m := range g.want[id] {
+		m, err := h.settled(ctx, m, locals)
+		if err != nil {
+			return err
+		}
+		as := h.kinds[id].keyOf(m)
+		if settled[as] != nil {
+			return &Error{Kind: id, Key: key, Field: "state.stages", Err: wrong("state.stages", "%s is there twice: it is the same endpoint's", as)}
+		}
+		settled[as] = m
+	}
+	g.want[id] = settled
+	return nil
+}
+
 // announce tells watchers what was done.
 func (h *Host) announce(p *plan, by string) {
 	outcomes := map[pb.Action]pb.Outcome{
@@ -55,6 +89,9 @@ func (h *Host) announce(p *plan, by string) {
 		pb.Action_ACTION_REPLACE: pb.Outcome_OUTCOME_REPLACED, pb.Action_ACTION_REMOVE: pb.Outcome_OUTCOME_REMOVED,
 	}
 	for _, s := range p.steps {
+		if len(s.lines) == 0 {
+			continue
+		}
 		line := s.lines[0]
 		if line.Kind != pb.Kind_KIND_ENDPOINT {
 			h.changed(line.Kind, line.Key, outcomes[line.Action], 1, by)

@@ -20,7 +20,7 @@ func (h *Host) UpdateFunctionMap(ctx context.Context, r *pb.UpdateFunctionMapReq
 	err = h.functionMap(ctx, r.Function, r.Map, func(m *ebpf.Map) error {
 		size := int(m.ValueSize())
 		if perCPU(m) {
-			size = (size + 7) / 8 * 8 * ebpf.MustPossibleCPU()
+			size = rounded(size) * ebpf.MustPossibleCPU()
 		}
 		for i, e := range r.Entries {
 			switch {
@@ -36,7 +36,11 @@ func (h *Host) UpdateFunctionMap(ctx context.Context, r *pb.UpdateFunctionMapReq
 			}
 		}
 		for _, e := range r.Entries {
-			err := m.Put(e.Key, e.Value)
+			var value any = e.Value
+			if perCPU(m) {
+				value = splitCPUs(e.Value, int(m.ValueSize()))
+			}
+			err := m.Put(e.Key, value)
 			if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSPC) {
 				return fmt.Errorf("after %d entries: %w: %w", written, dataplane.ErrFull, err)
 			}
@@ -64,10 +68,16 @@ func (h *Host) UpdateFunctionMap(ctx context.Context, r *pb.UpdateFunctionMapReq
 func (h *Host) FunctionMap(ctx context.Context, function, name string) iter.Seq2[*pb.MapEntry, error] {
 	return func(yield func(*pb.MapEntry, error) bool) {
 		err := h.functionMap(ctx, function, name, func(m *ebpf.Map) error {
-			var key, value []byte
+			var key, plain []byte
+			var value any = &plain
+			var each [][]byte
+			if perCPU(m) {
+				each = make([][]byte, ebpf.MustPossibleCPU())
+				value = each
+			}
 			all := m.Iterate()
-			for ctx.Err() == nil && all.Next(&key, &value) {
-				if !yield(&pb.MapEntry{Key: append([]byte(nil), key...), Value: append([]byte(nil), value...)}, nil) {
+			for ctx.Err() == nil && all.Next(&key, value) {
+				if !yield(&pb.MapEntry{Key: append([]byte(nil), key...), Value: joinCPUs(plain, each)}, nil) {
 					return nil
 				}
 			}
@@ -101,6 +111,28 @@ func (h *Host) functionMap(ctx context.Context, function, name string, f func(*e
 	}
 	return fmt.Errorf("map %s is of kind %v: %w", name, m.Type(), dataplane.ErrNotSupported)
 }
+
+// splitCPUs is a value of each CPU, of all of them, which are rounded up to 8 bytes each.
+func splitCPUs(all []byte, size int) [][]byte {
+	var each [][]byte
+	for len(all) > 0 {
+		each = append(each, all[:size])
+		all = all[rounded(size):]
+	}
+	return each
+}
+
+// joinCPUs is the other way round; plain is of a map that has one value for all CPUs.
+func joinCPUs(plain []byte, each [][]byte) []byte {
+	all := append([]byte(nil), plain...)
+	for _, v := range each {
+		all = append(all, v...)
+		all = append(all, make([]byte, rounded(len(v))-len(v))...)
+	}
+	return all
+}
+
+func rounded(size int) int { return (size + 7) / 8 * 8 }
 
 func perCPU(m *ebpf.Map) bool {
 	return m.Type() == ebpf.PerCPUHash || m.Type() == ebpf.PerCPUArray || m.Type() == ebpf.LRUCPUHash

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 
@@ -45,6 +46,12 @@ func functions(dp *dataplane.Dataplane) kind {
 		put: func(ctx context.Context, want, there *pb.Function) (*pb.Function, error) {
 			return putFunction(ctx, dp, want, there)
 		},
+		ready: func(ctx context.Context, want, there *pb.Function) error {
+			if _, err := collection(want); err != nil || there == nil {
+				return err
+			}
+			return inNoChain(ctx, dp, want.Name)
+		},
 		remove: func(ctx context.Context, f *pb.Function) error {
 			return dp.Function.Remove(ctx, f.Name)
 		},
@@ -53,6 +60,19 @@ func functions(dp *dataplane.Dataplane) kind {
 		of:     func(s *pb.State) *[]*pb.Function { return &s.Functions },
 		phase:  func(*pb.Function) int { return phaseFunction },
 	}
+}
+
+// inNoChain tells whether another object may take a function's place.
+func inNoChain(ctx context.Context, dp *dataplane.Dataplane, name string) error {
+	for c, err := range dp.Stage.List(ctx) {
+		if err != nil {
+			return err
+		}
+		if slices.Contains(c.Functions, name) {
+			return fmt.Errorf("%w (stage %v)", ErrInUse, c.Stage)
+		}
+	}
+	return nil
 }
 
 func checkFunction(f *pb.Function) error {
@@ -82,6 +102,9 @@ func fromFunction(f *dataplane.Function) *pb.Function {
 	}
 	slices.Sort(st.Reasons)
 	for name, m := range f.Maps {
+		if strings.HasPrefix(name, ".") {
+			continue // the compiler's, such as .rodata
+		}
 		st.Maps = append(st.Maps, &pb.FunctionMap{
 			Name: name, Type: m.Type().String(), KeySize: m.KeySize(), ValueSize: m.ValueSize(), MaxEntries: m.MaxEntries(),
 		})
@@ -97,6 +120,10 @@ func putFunction(ctx context.Context, dp *dataplane.Dataplane, want, there *pb.F
 		return nil, err
 	}
 	if there != nil {
+		// What the verifier refuses must not cost the one that is there, its maps with it.
+		if err := tryFunction(ctx, dp, spec.Copy()); err != nil {
+			return nil, err
+		}
 		if err := dp.Function.Remove(ctx, there.Name); errors.Is(err, dataplane.ErrInUse) {
 			return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 		} else if err != nil {
@@ -115,6 +142,17 @@ func putFunction(ctx context.Context, dp *dataplane.Dataplane, want, there *pb.F
 	digest := sha256.Sum256(want.Object)
 	got.Status.ObjectSha256 = digest[:]
 	return got, loaded.Close()
+}
+
+// trial is the name that a function has while it is tried.
+const trial = "transitd-trial"
+
+func tryFunction(ctx context.Context, dp *dataplane.Dataplane, spec *ebpf.CollectionSpec) error {
+	loaded, err := dp.Function.Load(ctx, trial, spec)
+	if err != nil {
+		return err
+	}
+	return errors.Join(loaded.Close(), dp.Function.Remove(ctx, trial))
 }
 
 // collection reads an object. What is wrong with it is the client's.

@@ -46,6 +46,9 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 	}
 	still := make(map[name]string)
 	for _, s := range p.steps {
+		if len(s.lines) == 0 {
+			continue
+		}
 		n := s.name()
 		last, ours := h.unrepaired[n]
 		if !ours {

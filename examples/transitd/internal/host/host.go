@@ -135,9 +135,8 @@ func (h *Host) Dataplane() *dataplane.Dataplane { return h.dp }
 func (h *Host) addKinds() {
 	h.kinds = make(map[pb.Kind]kind)
 	h.byName = make(map[protoreflect.FullName]kind)
-	asked := func(key string) bool { return h.askedFor(pb.Kind_KIND_STAGE, key) != nil }
 	for _, k := range []kind{
-		peers(h.dp), droplets(h.dp), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, h.plumber), functions(h.dp), stages(h.dp, asked),
+		peers(h.dp), droplets(h.dp), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, h.plumber), functions(h.dp), stages(h.dp),
 		bridges(h.plumber), routes(h.plumber), addresses(h.plumber),
 	} {
 		h.kinds[k.id()] = k

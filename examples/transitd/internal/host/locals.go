@@ -41,6 +41,7 @@ func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		},
 		put:    l.put,
 		remove: l.remove,
+		keep:   l.keep,
 		fits:   func(_ context.Context, want, have *pb.LocalEndpoint) bool { return localFits(want, have) },
 		hidden: true, // namespace, routes, prefix lengths
 		broken: func(e *pb.LocalEndpoint) string { return wreck(e.Status.GetGone(), e.Status.GetPartial()) },
@@ -76,6 +77,17 @@ func localAddrs(e *pb.LocalEndpoint) []netip.Addr {
 
 func (l *locals) get(ctx context.Context, e *pb.LocalEndpoint) (*pb.LocalEndpoint, error) {
 	key := localKey(e)
+	if name := e.GetStatus().GetHostInterface(); len(e.Addresses) == 0 && name != "" { // a wreck without rows
+		for got, err := range l.dp.Endpoint.Local(ctx) {
+			if err != nil {
+				return nil, err
+			}
+			if m := fromLocal(got); got.HostInterface == name && localKey(m) == key {
+				return m, nil
+			}
+		}
+		return nil, dataplane.ErrNotFound
+	}
 	// One look tells that it is not there, which saves reading all of the table.
 	row, err := l.dp.Endpoint.Get(ctx, maps.EndpointKey{VNI: e.Vni, Addr: lowest(localAddrs(e))})
 	if err != nil {
@@ -106,15 +118,52 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 		}
 		return there, l.plumber.OpenPort(ctx, named.HostInterface)
 	}
+	chains, err := l.keep(ctx, there)
+	if err != nil {
+		return nil, err
+	}
 	if err := l.remove(ctx, there); err != nil {
 		return nil, err
 	}
 	got, err := l.create(ctx, want)
-	if err != nil && !there.GetStatus().GetGone() {
-		_, back := l.create(ctx, there)
+	if err == nil {
+		if err = chains(ctx, got); err != nil {
+			err = errors.Join(err, l.remove(ctx, got))
+		}
+	}
+	if err == nil {
+		return got, nil
+	}
+	if !there.GetStatus().GetGone() {
+		was, back := l.create(ctx, there)
+		if back == nil {
+			back = chains(ctx, was)
+		}
 		err = errors.Join(err, back)
 	}
-	return got, err
+	return nil, err
+}
+
+// keep remembers the chains of an endpoint, which go with it: one that is made anew has them again.
+func (l *locals) keep(ctx context.Context, there *pb.LocalEndpoint) (func(context.Context, *pb.LocalEndpoint) error, error) {
+	var chains []dataplane.Chain
+	for c, err := range l.dp.Stage.List(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if c.Ifindex != 0 && c.Ifindex == int(there.GetStatus().GetIfindex()) {
+			chains = append(chains, c)
+		}
+	}
+	return func(ctx context.Context, now *pb.LocalEndpoint) error {
+		for _, c := range chains {
+			scope := dataplane.Scope{VNI: now.Vni, Addr: lowest(localAddrs(now))}
+			if err := l.dp.Stage.Set(ctx, c.Stage, scope, c.Functions...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
 }
 
 // create takes the MAC and the name from the status where they were made up before: an endpoint that is made again

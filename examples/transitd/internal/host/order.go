@@ -14,9 +14,11 @@ const (
 	phaseFunction
 	phaseDroplet
 	phaseWideStage
+	phaseLeave // endpoints of this host whose addresses get to live elsewhere
 	phaseEndpoint
 	phaseNetwork
 	phaseVPC
+	phaseMakeWay // endpoints whose addresses, or interfaces, others get
 	phaseLocalEndpoint
 	phaseEndpointStage
 	phasePeer

@@ -34,6 +34,15 @@ type step struct {
 	lines []*pb.PlanStep
 	do    func(ctx context.Context) error
 	undo  func(ctx context.Context) error
+	// refused tells what would fail for sure; nil: nothing.
+	refused func(ctx context.Context) error
+}
+
+func (s step) key() string {
+	if len(s.lines) == 0 { // it does nothing itself
+		return ""
+	}
+	return s.lines[0].Key
 }
 
 // maxLines is how many steps an answer tells one by one.
@@ -48,11 +57,14 @@ type plan struct {
 }
 
 // differs tells whether there is anything to do to the host.
-func (p *plan) differs() bool { return len(p.steps) > 0 }
+func (p *plan) differs() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { return len(s.lines) > 0 })
+}
 
-func (p *plan) add(phase int, line *pb.PlanStep, do, undo func(ctx context.Context) error) {
+func (p *plan) add(phase int, line *pb.PlanStep, do, undo func(ctx context.Context) error) *step {
 	p.steps = append(p.steps, step{phase: phase, lines: []*pb.PlanStep{line}, do: do, undo: undo})
 	p.count(line.Kind, line.Action, 1)
+	return &p.steps[len(p.steps)-1]
 }
 
 func (p *plan) count(id pb.Kind, a pb.Action, n int) {
@@ -105,7 +117,7 @@ func (h *Host) compare(ctx context.Context, g *goal) (*plan, error) {
 		if a.phase != b.phase {
 			return a.phase - b.phase
 		}
-		return natural(a.lines[0].Key, b.lines[0].Key)
+		return natural(a.key(), b.key())
 	})
 	return p, nil
 }
@@ -114,13 +126,15 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 	for key, want := range g.want[k.id()] {
 		n := name{k.id(), key}
 		there := found[key]
-		asked := h.askedFor(n.kind, key)
-		if asked == nil || !proto.Equal(bare(asked), bare(want)) {
+		if asked := h.askedFor(n.kind, key); asked == nil || !proto.Equal(bare(asked), bare(want)) {
 			p.change.put[n] = want
+		} else {
+			want = asked // with what was made up, which stays
 		}
 		switch {
 		case there == nil:
-			p.add(k.when(want), &pb.PlanStep{Action: pb.Action_ACTION_ADD, Kind: n.kind, Key: key}, h.write(p, k, n, want, nil), h.unwrite(p, k, n))
+			s := p.add(k.when(want), &pb.PlanStep{Action: pb.Action_ACTION_ADD, Kind: n.kind, Key: key}, h.write(p, k, n, want, nil), h.unwrite(p, k, n))
+			s.refused = func(ctx context.Context) error { return k.refuses(ctx, want, nil) }
 		case there.broken == "" && k.same(ctx, want, there, g.asked(n)):
 			p.summary[n.kind].Unchanged++
 			if _, ok := p.change.put[n]; ok {
@@ -131,7 +145,11 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			if k.loses(want, there) {
 				line.Action = pb.Action_ACTION_REPLACE
 			}
-			p.add(k.when(want), line, h.write(p, k, n, want, there), h.rewrite(p, k, n, there))
+			s := p.add(k.when(want), line, h.write(p, k, n, want, there), h.rewrite(p, k, n, there))
+			s.refused = func(ctx context.Context) error { return k.refuses(ctx, want, there) }
+			if _, changes := p.change.put[n]; there.broken != "" && !changes {
+				s.undo = func(context.Context) error { return nil } // it was mended: nobody wants it broken again
+			}
 		}
 	}
 	for key, there := range found {
@@ -144,9 +162,8 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			continue
 		}
 		p.change.gone[n] = there.msg
-		p.add(removal(k.when(there.msg)), &pb.PlanStep{Action: pb.Action_ACTION_REMOVE, Kind: n.kind, Key: key},
-			func(ctx context.Context) error { return missingIsGone(k.unwrite(ctx, there)) },
-			func(ctx context.Context) error { _, err := k.write(ctx, there.msg, nil); return err })
+		r := &removing{k: k, there: there}
+		p.add(removal(k.when(there.msg)), &pb.PlanStep{Action: pb.Action_ACTION_REMOVE, Kind: n.kind, Key: key}, r.do, r.undo)
 	}
 	// What was asked for, went behind our back, and is not wanted any more.
 	h.mu.RLock()
@@ -157,6 +174,34 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			p.change.gone[n] = asked
 		}
 	}
+}
+
+// removing is a step, or half of one, that removes a resource, and what goes with it.
+type removing struct {
+	k       kind
+	there   *have
+	missing bool // a step before took it along, and puts it back
+	restore func(ctx context.Context, now proto.Message) error
+}
+
+func (r *removing) do(ctx context.Context) (err error) {
+	if r.restore, err = r.k.keeps(ctx, r.there); err != nil {
+		return err
+	}
+	err = r.k.unwrite(ctx, r.there)
+	r.missing = errors.Is(err, dataplane.ErrNotFound)
+	return missingIsGone(err)
+}
+
+func (r *removing) undo(ctx context.Context) error {
+	if r.missing || r.there.broken != "" {
+		return nil
+	}
+	now, err := r.k.write(ctx, r.there.msg, nil)
+	if err != nil {
+		return err
+	}
+	return r.restore(ctx, now)
 }
 
 // missingIsGone: what a step before took along, as a deleted endpoint its chains.
@@ -235,7 +280,7 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 	id := pb.Kind_KIND_ENDPOINT
 	s := &pb.PlanSummary{Kind: id}
 	p.summary[id] = s
-	var put, gone []wish
+	var put, gone, covered []wish
 	var putLines, goneLines []*pb.PlanStep
 	line := func(lines *[]*pb.PlanStep, a pb.Action, key tables.EndpointKey, detail string) {
 		p.count(id, a, 1)
@@ -264,7 +309,8 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 			}
 			put = append(put, wish{key: key, place: want, had: was, there: true})
 			line(&putLines, pb.Action_ACTION_UPDATE, key, fmt.Sprintf("host: %v, was %v", want.host, was.host))
-		case here[key]: // creating it replaces the row
+		case here[key] != "": // creating it replaces the row
+			covered = append(covered, wish{key: key, had: was, there: true})
 		case g.removesPlace(key):
 			gone = append(gone, wish{key: key, had: was, there: true})
 			line(&goneLines, pb.Action_ACTION_REMOVE, key, "")
@@ -291,11 +337,20 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 		}
 	}
 	h.mu.RUnlock()
+	for _, lines := range [][]*pb.PlanStep{putLines, goneLines} {
+		slices.SortFunc(lines, func(a, b *pb.PlanStep) int { return natural(a.Key, b.Key) })
+	}
 	if len(put) > 0 {
 		p.steps = append(p.steps, step{
 			phase: phaseEndpoint, lines: putLines,
 			do:   func(ctx context.Context) error { return h.writePlaces(ctx, put, nil) },
 			undo: func(ctx context.Context) error { return h.restorePlaces(ctx, put) },
+		})
+	}
+	if len(covered) > 0 && g.kinds[pb.Kind_KIND_LOCAL_ENDPOINT] {
+		p.steps = append(p.steps, step{
+			phase: phaseMakeWay, do: func(context.Context) error { return nil },
+			undo: func(ctx context.Context) error { return h.restorePlaces(ctx, covered) },
 		})
 	}
 	if len(gone) > 0 {
@@ -306,51 +361,6 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 		})
 	}
 	return nil
-}
-
-// localKeys are the addresses of wanted endpoints of this host.
-func localKeys(g *goal) map[tables.EndpointKey]bool {
-	here := make(map[tables.EndpointKey]bool)
-	for _, m := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
-		e := m.(*pb.LocalEndpoint)
-		for _, a := range localAddrs(e) {
-			here[tables.EndpointKey{VNI: e.Vni, Addr: a}] = true
-		}
-	}
-	return here
-}
-
-// makeWay moves the deletion of endpoints of this host before what takes their place: an endpoint that has one of
-// their addresses, here or on another host, or their interface.
-func (h *Host) makeWay(p *plan, g *goal, found map[pb.Kind]map[string]*have) {
-	here, taken := localKeys(g), make(map[string]bool)
-	for _, m := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
-		e := m.(*pb.LocalEndpoint)
-		for _, n := range []string{e.HostInterface, e.GetAdopt(), e.GetNetns() + "/" + e.Interface} {
-			taken[n] = n != "" && n != "/"
-		}
-	}
-	for i := range p.steps {
-		line := p.steps[i].lines[0]
-		if line.Kind != pb.Kind_KIND_LOCAL_ENDPOINT || line.Action != pb.Action_ACTION_REMOVE {
-			continue
-		}
-		e := found[line.Kind][line.Key].msg.(*pb.LocalEndpoint)
-		for _, n := range []string{e.GetStatus().GetHostInterface(), e.GetNetns() + "/" + e.Interface} {
-			if taken[n] {
-				p.steps[i].phase = phaseLocalEndpoint - 1
-			}
-		}
-		for _, a := range localAddrs(e) {
-			key := tables.EndpointKey{VNI: e.Vni, Addr: a}
-			if here[key] {
-				p.steps[i].phase = phaseLocalEndpoint - 1
-			}
-			if _, elsewhere := g.places[key]; elsewhere {
-				p.steps[i].phase = phaseEndpoint - 1
-			}
-		}
-	}
 }
 
 // checkChains finds what the library would refuse half-way: chains with functions that will not be there.
@@ -373,12 +383,27 @@ func (p *plan) checkChains(g *goal) error {
 	return nil
 }
 
+// refused is the first step that would fail for sure.
+func (p *plan) refused(ctx context.Context) error {
+	for _, s := range p.steps {
+		if s.refused == nil {
+			continue
+		}
+		if err := s.refused(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // run takes the steps of a plan. The first that fails ends it, and those before it are undone; with goOn the others
 // are taken all the same, and failed hears of each.
 func (p *plan) run(ctx context.Context, goOn bool, failed func(s step, err error)) error {
 	for i, s := range p.steps {
 		err := s.do(ctx)
 		switch {
+		case err == nil && len(s.lines) == 0:
+			continue
 		case err == nil:
 		case goOn:
 			failed(s, err)

@@ -18,6 +18,10 @@ import (
 // Get reads a resource, of which m bears what makes up the key.
 func (h *Host) Get(ctx context.Context, m proto.Message) (proto.Message, error) {
 	k := h.kindOf(m)
+	m, err := h.settled(ctx, m, nil)
+	if err != nil {
+		return nil, err
+	}
 	there, err := h.look(ctx, k, m)
 	if err != nil {
 		return nil, err

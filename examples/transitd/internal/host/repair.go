@@ -4,11 +4,13 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/transitd/internal/journal"
 	"github.com/mizar-go/mizar/maps"
@@ -91,6 +93,9 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	}
 	g.removes = func(n name) bool { was, touched := u.was[n]; return touched && was != nil }
 	g.removesPlace = func(key maps.EndpointKey) bool { _, going := u.gonePlaces[key]; return going }
+	if err := h.sweepWrecks(ctx, u); err != nil {
+		return err
+	}
 	p, err := h.compare(ctx, g)
 	if err != nil {
 		return err
@@ -124,6 +129,55 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	}
 	if p.differs() || len(u.was)+len(u.gonePlaces) > 0 {
 		return h.journal.Rewrite(h.everything())
+	}
+	return nil
+}
+
+// sweepWrecks removes what is left of a change that the daemon died over and that comparing does not find: endpoints
+// that lack addresses, or all of them, and with these their names; and a function that was being tried.
+func (h *Host) sweepWrecks(ctx context.Context, u unsure) error {
+	touched := make(map[maps.EndpointKey]bool)
+	for n, was := range u.was {
+		if n.kind == pb.Kind_KIND_FUNCTION {
+			if err := h.dp.Function.Remove(ctx, trial); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
+				return err
+			}
+		}
+		for _, m := range []proto.Message{was, h.asked[n.kind][n.key]} {
+			if e, ok := m.(*pb.LocalEndpoint); ok {
+				for _, a := range localAddrs(e) {
+					touched[maps.EndpointKey{VNI: e.Vni, Addr: a}] = true
+				}
+			}
+		}
+	}
+	if len(touched) == 0 {
+		return nil
+	}
+	var wrecks []*pb.LocalEndpoint
+	for e, err := range h.dp.Endpoint.Local(ctx) {
+		if err != nil {
+			return fmt.Errorf("list: %w", &Error{Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Err: err})
+		}
+		m := fromLocal(e)
+		n := name{pb.Kind_KIND_LOCAL_ENDPOINT, localKey(m)}
+		if _, found := u.was[n]; !e.Partial || found {
+			continue
+		}
+		ours := len(e.Addrs) == 0
+		for _, a := range e.Addrs {
+			ours = ours || touched[maps.EndpointKey{VNI: e.VNI, Addr: a}]
+		}
+		if ours {
+			wrecks = append(wrecks, m)
+		}
+	}
+	for _, m := range wrecks {
+		line := &pb.PlanStep{
+			Action: pb.Action_ACTION_REMOVE, Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: m.Status.HostInterface,
+			Detail: "it was being made, or deleted, when the daemon died",
+		}
+		h.repaired(line, h.dp.Endpoint.Delete(ctx, m.Status.HostInterface))
 	}
 	return nil
 }

@@ -30,6 +30,10 @@ type spec[M proto.Message] struct {
 	put func(ctx context.Context, want, have M) (M, error)
 	// remove removes one that is there.
 	remove func(ctx context.Context, have M) error
+	// ready finds what put would be refused for, before anything is written down; nil: nothing.
+	ready func(ctx context.Context, want, have M) error
+	// keep remembers what goes with one that is removed, and gives back what puts that back; nil: nothing does.
+	keep func(ctx context.Context, have M) (restore func(ctx context.Context, now M) error, err error)
 	// fits compares as far as the kernel can tell what was asked for.
 	fits func(ctx context.Context, want, have M) bool
 	// hidden: there is more to it than the kernel can tell, so what was asked for is compared, too.
@@ -69,6 +73,8 @@ type kind interface {
 	loses(want proto.Message, h *have) bool
 	write(ctx context.Context, want proto.Message, h *have) (proto.Message, error)
 	unwrite(ctx context.Context, h *have) error
+	refuses(ctx context.Context, want proto.Message, h *have) error
+	keeps(ctx context.Context, h *have) (restore func(ctx context.Context, now proto.Message) error, err error)
 	in(s *pb.State) iter.Seq2[int, proto.Message]
 	into(s *pb.State, m proto.Message)
 	when(m proto.Message) int
@@ -160,6 +166,32 @@ func (s *spec[M]) unwrite(ctx context.Context, h *have) error {
 		return &Error{Kind: s.kind, Key: h.key, Err: err}
 	}
 	return nil
+}
+
+// refuses tells what would fail for sure.
+func (s *spec[M]) refuses(ctx context.Context, want proto.Message, h *have) error {
+	if s.ready == nil {
+		return nil
+	}
+	var there M
+	if h != nil {
+		there = h.msg.(M)
+	}
+	if err := s.ready(ctx, want.(M), there); err != nil {
+		return &Error{Kind: s.kind, Key: s.key(want.(M)), Field: fieldOf(err), Err: err}
+	}
+	return nil
+}
+
+func (s *spec[M]) keeps(ctx context.Context, h *have) (func(context.Context, proto.Message) error, error) {
+	if s.keep == nil {
+		return func(context.Context, proto.Message) error { return nil }, nil
+	}
+	restore, err := s.keep(ctx, h.msg.(M))
+	if err != nil {
+		return nil, &Error{Kind: s.kind, Key: h.key, Err: err}
+	}
+	return func(ctx context.Context, now proto.Message) error { return restore(ctx, now.(M)) }, nil
 }
 
 // overlay makes it one's own that somebody asked for.

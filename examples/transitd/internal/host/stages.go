@@ -11,12 +11,15 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/maps"
 )
 
-// stages takes a test for keys that were asked for: a chain is an endpoint's, whichever of its addresses names it.
-func stages(dp *dataplane.Dataplane, asked func(key string) bool) kind {
+// stages has the chains of an endpoint by its lowest address, whichever of them names it: see [Host.settled].
+func stages(dp *dataplane.Dataplane) kind {
 	return &spec[*pb.Stage]{
 		kind:  pb.Kind_KIND_STAGE,
 		key:   func(s *pb.Stage) string { return stageKey(s.GetScope()) },
@@ -35,7 +38,7 @@ func stages(dp *dataplane.Dataplane, asked func(key string) bool) kind {
 			}
 			return &pb.Stage{Scope: s.Scope, Functions: c.Functions}, nil
 		},
-		list: func(ctx context.Context) iter.Seq2[*pb.Stage, error] { return listStages(ctx, dp, asked) },
+		list: func(ctx context.Context) iter.Seq2[*pb.Stage, error] { return listStages(ctx, dp) },
 		put: func(ctx context.Context, want, _ *pb.Stage) (*pb.Stage, error) {
 			stage, scope, err := toScope(want.Scope)
 			if err != nil {
@@ -132,8 +135,8 @@ func checkStage(s *pb.Stage) error {
 	return r.err
 }
 
-// listStages names the endpoints of chains by the address that was asked for, else by their first.
-func listStages(ctx context.Context, dp *dataplane.Dataplane, asked func(key string) bool) iter.Seq2[*pb.Stage, error] {
+// listStages names the endpoints of chains by their lowest address.
+func listStages(ctx context.Context, dp *dataplane.Dataplane) iter.Seq2[*pb.Stage, error] {
 	return func(yield func(*pb.Stage, error) bool) {
 		var chains []dataplane.Chain
 		local := false
@@ -161,23 +164,52 @@ func listStages(ctx context.Context, dp *dataplane.Dataplane, asked func(key str
 				Functions: c.Functions,
 			}
 			if c.Ifindex != 0 {
-				named := false
-				for _, a := range addrs[c.Ifindex] { // none: it goes with its endpoint, which is being deleted
-					scope := &pb.StageScope{Point: s.Scope.Point, Vni: c.VNI, Address: a.String()}
-					if is := asked(stageKey(scope)); is || !named {
-						s.Scope, named = scope, true
-						if is {
-							break
-						}
-					}
+				lowest := lowest(addrs[c.Ifindex])
+				if !lowest.IsValid() {
+					continue // it goes with its endpoint, which is being deleted
 				}
-				if !named {
-					continue
-				}
+				s.Scope.Address = lowest.String()
 			}
 			if !yield(s, nil) {
 				return
 			}
 		}
 	}
+}
+
+// settled names the endpoint of a stage as all do: by its lowest address. It is found among the wanted ones, else among
+// those that are there.
+func (h *Host) settled(ctx context.Context, m proto.Message, wanted map[string]proto.Message) (proto.Message, error) {
+	s, ok := m.(*pb.Stage)
+	if !ok || s.GetScope().GetAddress() == "" {
+		return m, nil
+	}
+	a, err := netip.ParseAddr(s.Scope.Address)
+	if err != nil {
+		return m, nil // the check says what is wrong
+	}
+	to := func(addrs []netip.Addr) proto.Message {
+		s := proto.CloneOf(s)
+		s.Scope.Address = lowest(addrs).String()
+		return s
+	}
+	for _, w := range wanted {
+		e := w.(*pb.LocalEndpoint)
+		if addrs := localAddrs(e); e.Vni == s.Scope.Vni && slices.Contains(addrs, a) {
+			return to(addrs), nil
+		}
+	}
+	row, err := h.dp.Endpoint.Get(ctx, maps.EndpointKey{VNI: s.Scope.Vni, Addr: a})
+	if err != nil || row.Ifindex == 0 {
+		return m, nil // so does whoever looks for it
+	}
+	for e, err := range h.dp.Endpoint.Local(ctx) {
+		if err != nil {
+			return nil, &Error{Kind: pb.Kind_KIND_STAGE, Key: stageKey(s.Scope), Err: err}
+		}
+		if e.Ifindex == row.Ifindex && len(e.Addrs) > 0 {
+			return to(e.Addrs), nil
+		}
+	}
+	return m, nil
 }

@@ -5,6 +5,8 @@ package host
 import (
 	"context"
 	"crypto/sha256"
+	"net/netip"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -36,6 +38,10 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	}
 	h.writer.Lock()
 	defer h.writer.Unlock()
+	if want, err = h.settled(ctx, want, nil); err != nil {
+		return nil, 0, err
+	}
+	key = k.keyOf(want)
 	there, err := h.look(ctx, k, want)
 	if err != nil {
 		return nil, 0, err
@@ -49,8 +55,16 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	if err := judge(etagOf(m), current, same); err != nil {
 		return nil, 0, &Error{Kind: k.id(), Key: key, Etag: current, Err: err}
 	}
+	if asked := h.askedFor(k.id(), key); asked != nil && proto.Equal(bare(asked), want) {
+		want = asked // with what was made up, which stays
+	}
 	if same && there.own && there.broken == "" {
 		return out(there.msg), pb.Outcome_OUTCOME_UNCHANGED, nil
+	}
+	if !same {
+		if err := k.refuses(ctx, want, there); err != nil {
+			return nil, 0, err
+		}
 	}
 	c := newChange()
 	n := name{k.id(), key}
@@ -97,11 +111,33 @@ func (h *Host) moved(c *change, m proto.Message) {
 	}
 }
 
+// orphaned: the chains of an endpoint go with it.
+func (h *Host) orphaned(c *change, m proto.Message) {
+	e, ok := m.(*pb.LocalEndpoint)
+	if !ok {
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for key, m := range h.asked[pb.Kind_KIND_STAGE] {
+		s := m.(*pb.Stage)
+		n := name{pb.Kind_KIND_STAGE, key}
+		a, err := netip.ParseAddr(s.GetScope().GetAddress())
+		if _, wanted := c.put[n]; err == nil && !wanted && s.Scope.Vni == e.Vni && slices.Contains(localAddrs(e), a) {
+			c.gone[n] = m
+		}
+	}
+}
+
 // Remove removes a resource, of which m bears what makes up the key.
 func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowMissing bool, by string) (pb.Outcome, error) {
 	k := h.kindOf(m)
 	h.writer.Lock()
 	defer h.writer.Unlock()
+	m, err := h.settled(ctx, m, nil)
+	if err != nil {
+		return 0, err
+	}
 	there, err := h.look(ctx, k, m)
 	if err != nil {
 		return 0, err
@@ -121,6 +157,7 @@ func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowM
 	}
 	c := newChange()
 	c.gone[name{k.id(), key}] = there.msg
+	h.orphaned(c, there.msg)
 	err = h.commit(ctx, c, func(ctx context.Context) error {
 		err := k.unwrite(ctx, there)
 		if there.seen == nil { // but something may be left of it, as a port

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,17 +27,22 @@ const (
 )
 
 // magic is the frames' version.
-const magic = "MZJ1"
+const magic = "MZJ2"
 
-// headerSize is of magic, the length of what follows, and its CRC.
-const headerSize = len(magic) + 4 + 4
+// A frame's header: magic, the length of its body, how much of the file was on disk when the frame was written, the
+// body's CRC, and the header's own. A length that is damaged must not pass for a frame that was cut off.
+const (
+	atLength   = len(magic)
+	atSynced   = atLength + 4
+	atBody     = atSynced + 8
+	atHeader   = atBody + 4
+	headerSize = atHeader + 4
+)
 
 // maxFrame is more than a frame of a million endpoints is.
 const maxFrame = 1 << 30
 
-var errShort = errors.New("cut off")
-
-func encode(kind byte, c Change) ([]byte, error) {
+func encode(kind byte, c Change, synced int64) ([]byte, error) {
 	buf := make([]byte, headerSize, 4096)
 	buf = append(buf, kind)
 	for _, s := range []*pb.State{c.Put, c.Remove} {
@@ -55,48 +61,67 @@ func encode(kind byte, c Change) ([]byte, error) {
 		return nil, fmt.Errorf("%d bytes are too many", len(body))
 	}
 	copy(buf, magic)
-	binary.BigEndian.PutUint32(buf[len(magic):], uint32(len(body)))
-	binary.BigEndian.PutUint32(buf[len(magic)+4:], checksum(body))
+	binary.BigEndian.PutUint32(buf[atLength:], uint32(len(body)))
+	binary.BigEndian.PutUint64(buf[atSynced:], uint64(synced))
+	binary.BigEndian.PutUint32(buf[atBody:], checksum(body))
+	binary.BigEndian.PutUint32(buf[atHeader:], checksum(buf[:atHeader]))
 	return buf, nil
 }
 
-// decode takes the first frame of raw, and says how long it is.
-func decode(raw []byte) (kind byte, c Change, n int, err error) {
-	if len(raw) < headerSize {
-		return 0, c, 0, errShort
+// frame is one that is whole.
+type frame struct {
+	body   []byte
+	size   int   // with its header
+	synced int64 // that much was on disk before it
+}
+
+// next takes the first frame of raw, if it is whole.
+func next(raw []byte) (f frame, ok bool) {
+	if len(raw) < headerSize || string(raw[:len(magic)]) != magic ||
+		checksum(raw[:atHeader]) != binary.BigEndian.Uint32(raw[atHeader:]) {
+		return f, false
 	}
-	if string(raw[:len(magic)]) != magic {
-		return 0, c, 0, errors.New("not a frame")
+	size := int(binary.BigEndian.Uint32(raw[atLength:]))
+	if size > maxFrame || len(raw) < headerSize+size {
+		return f, false
 	}
-	size := int(binary.BigEndian.Uint32(raw[len(magic):]))
-	if size > maxFrame {
-		return 0, c, 0, errors.New("a frame too long")
-	}
-	if len(raw) < headerSize+size {
-		return 0, c, 0, errShort
-	}
-	body := raw[headerSize:][:size]
-	n = headerSize + size
-	if checksum(body) != binary.BigEndian.Uint32(raw[len(magic)+4:]) {
-		if n == len(raw) {
-			return 0, c, 0, errShort // its blocks came to the disk in another order than its length
-		}
-		return 0, c, 0, errors.New("a frame with a wrong checksum")
-	}
+	f = frame{body: raw[headerSize:][:size], size: headerSize + size, synced: int64(binary.BigEndian.Uint64(raw[atSynced:]))}
+	return f, checksum(f.body) == binary.BigEndian.Uint32(raw[atBody:])
+}
+
+// decode reads a frame that is whole.
+func (f frame) decode() (kind byte, c Change, err error) {
+	body := f.body
 	if len(body) == 0 {
-		return 0, c, 0, errors.New("an empty frame")
+		return 0, c, errors.New("an empty frame")
 	}
 	kind, body = body[0], body[1:]
 	for _, s := range []**pb.State{&c.Put, &c.Remove} {
 		l, k := binary.Uvarint(body)
 		if k <= 0 || l > uint64(len(body)-k) {
-			return 0, c, 0, errors.New("a frame that does not add up")
+			return 0, c, errors.New("a frame that does not add up")
 		}
 		*s = &pb.State{}
 		if err := proto.Unmarshal(body[k:][:l], *s); err != nil {
-			return 0, c, 0, err
+			return 0, c, err
 		}
 		body = body[k+int(l):]
 	}
-	return kind, c, n, nil
+	return kind, c, nil
+}
+
+// lost tells whether what is no whole frame, at a place of a file, had been on disk: whether a frame behind it says
+// so. Else it was being written when the power went, and blocks come to the disk in any order.
+func lost(raw []byte, at int) bool {
+	for i := at + 1; i < len(raw); i++ {
+		n := bytes.Index(raw[i:], []byte(magic))
+		if n < 0 {
+			return false
+		}
+		i += n
+		if f, ok := next(raw[i:]); ok && f.synced > int64(at) {
+			return true
+		}
+	}
+	return false
 }

@@ -26,6 +26,7 @@ type Journal struct {
 	dir   string
 	file  *os.File
 	size  int64 // of the file
+	disk  int64 // as much of it is on disk for sure
 	base  int64 // of its first frame
 	broke error // a write failed: what is at the file's end is not known
 }
@@ -74,17 +75,22 @@ func Open(dir string, tell func(c Change, pending bool) error) (_ *Journal, foun
 	if err := errors.Join(j.file.Truncate(j.size), j.file.Sync()); err != nil {
 		return nil, found, errors.Join(err, j.file.Close())
 	}
+	j.disk = j.size
 	return j, found, nil
 }
 
 // replay tells frames one later than it reads them, as a change is pending only if nothing follows.
 func replay(raw []byte, found *Found, tell func(Change, bool) error) (size int64, err error) {
 	var begun *Change
-	for rest := raw; len(rest) > 0; {
-		kind, c, n, err := decode(rest)
-		if errors.Is(err, errShort) && size > 0 {
+	for int(size) < len(raw) {
+		f, ok := next(raw[size:])
+		if !ok && size > 0 && !lost(raw, int(size)) {
 			break
 		}
+		if !ok {
+			return 0, fmt.Errorf("%w at byte %d: it was whole once", ErrDamaged, size)
+		}
+		kind, c, err := f.decode()
 		switch {
 		case err != nil:
 			return 0, fmt.Errorf("%w at byte %d: %w", ErrDamaged, size, err)
@@ -102,8 +108,7 @@ func replay(raw []byte, found *Found, tell func(Change, bool) error) (size int64
 		} else if err := tell(c, false); err != nil {
 			return 0, err
 		}
-		rest = rest[n:]
-		size += int64(n)
+		size += int64(f.size)
 	}
 	if size == 0 {
 		return 0, fmt.Errorf("%w: it is empty", ErrDamaged) // Rewrite never leaves it so
@@ -117,15 +122,30 @@ func replay(raw []byte, found *Found, tell func(Change, bool) error) (size int64
 
 // Begin writes that a change is about to be made. When it returns, a power cut does not lose it.
 func (j *Journal) Begin(c Change) error {
+	was := j.size
 	if err := j.append(begin, c); err != nil {
 		return err
 	}
-	return j.sync()
+	if err := j.file.Sync(); err != nil {
+		// The kernel has forgotten what it could not write: the next sync would succeed. What is not begun shall not be
+		// found begun by who opens the file before it is written anew.
+		j.broke, j.size = err, was
+		return fmt.Errorf("sync journal: %w", errors.Join(err, j.file.Truncate(was)))
+	}
+	j.disk = j.size
+	return nil
 }
 
 // End writes that the last change was made. c is what came of it beside; after one that failed, what takes it back.
-// It is not synced: a daemon that dies looks after the change again.
-func (j *Journal) End(c Change) error { return j.append(end, c) }
+// It is not synced: a daemon that dies looks after the change again. If it fails, the next change has to wait for a
+// [Journal.Rewrite], as the file would say that the last one was made, which may have been undone.
+func (j *Journal) End(c Change) error {
+	err := j.append(end, c)
+	if err != nil && j.broke == nil {
+		j.broke = err
+	}
+	return err
+}
 
 // Full tells that the file should be written anew.
 func (j *Journal) Full() bool { return j.size-j.base > max(4*j.base, 16<<20) || j.broke != nil }
@@ -137,7 +157,7 @@ func (j *Journal) Rewrite(all *pb.State) (err error) {
 			err = fmt.Errorf("rewrite journal: %w", err)
 		}
 	}()
-	frame, err := encode(whole, Change{Put: all})
+	frame, err := encode(whole, Change{Put: all}, 0)
 	if err != nil {
 		return err
 	}
@@ -161,7 +181,8 @@ func (j *Journal) Rewrite(all *pb.State) (err error) {
 		return err
 	}
 	old := j.file
-	j.file, j.size, j.base, j.broke = file, int64(len(frame)), int64(len(frame)), nil
+	j.file, j.size, j.broke = file, int64(len(frame)), nil
+	j.base, j.disk = j.size, j.size
 	if old != nil {
 		_ = old.Close() // it has no name any more
 	}
@@ -181,7 +202,7 @@ func (j *Journal) append(kind byte, c Change) error {
 	if j.broke != nil {
 		return fmt.Errorf("write journal: after a failure: %w", j.broke)
 	}
-	frame, err := encode(kind, c)
+	frame, err := encode(kind, c, j.disk)
 	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
@@ -193,14 +214,6 @@ func (j *Journal) append(kind byte, c Change) error {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	j.size += int64(len(frame))
-	return nil
-}
-
-func (j *Journal) sync() error {
-	if err := j.file.Sync(); err != nil {
-		j.broke = err // the kernel has forgotten what it could not write: the next sync would succeed
-		return fmt.Errorf("sync journal: %w", err)
-	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/cilium/ebpf"
@@ -83,6 +84,7 @@ func fail(err error) error {
 	if len(text) > maxText {
 		text = text[:maxText] + " ..."
 	}
+	text = strings.ToValidUTF8(text, "?") // cut in the middle of a character, or a name in an object: no protobuf has that
 	out := connect.NewError(code, errors.New(text))
 	if d, err := connect.NewErrorDetail(detail); err == nil {
 		out.AddDetail(d)
