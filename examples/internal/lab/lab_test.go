@@ -56,6 +56,12 @@ func TestTraffic(t *testing.T) {
 			require.Positive(t, tcp.Bits)
 			_, err = a.Ping(t.Context(), netip.MustParseAddr("192.0.2.3"), 1)
 			require.Error(t, err)
+			trips, err = a.Ping(t.Context(), netip.IPv6Loopback(), 2)
+			require.NoError(t, err)
+			require.Len(t, trips, 2)
+			require.NoError(t, b.Remove(Uplink))
+			_, err = a.Ping(t.Context(), b.Addr, 1)
+			require.Error(t, err)
 		})
 	}
 }

@@ -70,6 +70,11 @@ func (n *Namespace) Up(name string) error {
 	return n.with(name, "set up", n.netlink.LinkSetUp)
 }
 
+// Remove takes an interface away; of a veth, both ends go.
+func (n *Namespace) Remove(name string) error {
+	return n.with(name, "remove", n.netlink.LinkDel)
+}
+
 // awaitUp waits until the kernel has noticed that an interface has a carrier. A port of a bridge forwards
 // from then on only.
 func (n *Namespace) awaitUp(name string) error {

@@ -13,13 +13,22 @@ import (
 	"time"
 )
 
-const (
-	echoRequest = 8
-	echoReply   = 0
-	patience    = time.Second // for an answer
-)
+const patience = time.Second // for an answer
 
-// Ping sends echo requests over IPv4 one after the other, each when the one before was answered, and gives
+// icmp is how a family pings.
+type icmp struct {
+	network, any   string
+	request, reply byte
+}
+
+func icmpTo(to netip.Addr) icmp {
+	if to.Is6() {
+		return icmp{"ip6:ipv6-icmp", "::", 128, 129}
+	}
+	return icmp{"ip4:icmp", "0.0.0.0", 8, 0}
+}
+
+// Ping sends echo requests one after the other, each when the one before was answered, and gives
 // their round trips. One that is not answered within a second is an error.
 func (n *Namespace) Ping(ctx context.Context, to netip.Addr, count int) (trips []time.Duration, err error) {
 	defer func() {
@@ -27,9 +36,10 @@ func (n *Namespace) Ping(ctx context.Context, to netip.Addr, count int) (trips [
 			err = fmt.Errorf("ping %s from %s: %w", to, n.Name, err)
 		}
 	}()
+	proto := icmpTo(to)
 	var conn net.PacketConn
 	if err := n.Do(func() (err error) {
-		conn, err = net.ListenPacket("ip4:icmp", "0.0.0.0")
+		conn, err = net.ListenPacket(proto.network, proto.any)
 		return err
 	}); err != nil {
 		return nil, err
@@ -39,7 +49,7 @@ func (n *Namespace) Ping(ctx context.Context, to netip.Addr, count int) (trips [
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		trip, err := echo(conn, to, uint16(os.Getpid()), uint16(seq))
+		trip, err := echo(conn, proto, to, uint16(os.Getpid()), uint16(seq))
 		if err != nil {
 			return nil, err
 		}
@@ -48,12 +58,14 @@ func (n *Namespace) Ping(ctx context.Context, to netip.Addr, count int) (trips [
 	return trips, nil
 }
 
-func echo(conn net.PacketConn, to netip.Addr, id, seq uint16) (time.Duration, error) {
+func echo(conn net.PacketConn, proto icmp, to netip.Addr, id, seq uint16) (time.Duration, error) {
 	request := make([]byte, 64)
-	request[0] = echoRequest
+	request[0] = proto.request
 	binary.BigEndian.PutUint16(request[4:], id)
 	binary.BigEndian.PutUint16(request[6:], seq)
-	binary.BigEndian.PutUint16(request[2:], checksum(request))
+	if to.Is4() { // that of IPv6 covers the addresses, too: the kernel writes it
+		binary.BigEndian.PutUint16(request[2:], checksum(request))
+	}
 	start := time.Now()
 	if err := conn.SetDeadline(start.Add(patience)); err != nil {
 		return 0, err
@@ -70,7 +82,7 @@ func echo(conn net.PacketConn, to netip.Addr, id, seq uint16) (time.Duration, er
 		if err != nil {
 			return 0, err
 		}
-		if n == len(request) && reply[0] == echoReply && from.String() == to.String() &&
+		if n == len(request) && reply[0] == proto.reply && from.String() == to.String() &&
 			string(reply[4:8]) == string(request[4:8]) {
 			return time.Since(start), nil
 		}
