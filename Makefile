@@ -39,8 +39,8 @@ test: ## test both modules; as root, or most of it is skipped
 audited = go test -json -count=1 -race -shuffle=on -timeout=30m $(2) $(PACKAGES) | $(TOOLS)/testaudit -skips $(1)
 
 .PHONY: test-ci
-test-ci: $(TOOLS)/testaudit ## test both modules as CI does: race detector, random order, no skips
-	CI=true $(call audited,.ci/skips,)
+test-ci: $(TOOLS)/testaudit $(TOOLS)/grpcurl ## test both modules as CI does: race detector, random order, no skips
+	CI=true GRPCURL=$(CURDIR)/$(TOOLS)/grpcurl $(call audited,.ci/skips,)
 
 .PHONY: test-nobody
 test-nobody: $(TOOLS)/testaudit ## test both modules without privileges (as root: lets go of them)
