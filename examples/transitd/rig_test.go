@@ -94,21 +94,6 @@ func (d *node) hosts() api.HostServiceClient {
 	return api.NewHostServiceClient(d.http, "http://transitd", connect.WithGRPC())
 }
 
-// memory is what the daemon has of it, at most so far, in MiB.
-func (d *node) memory(t *testing.T) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.pid))
-	require.NoError(t, err)
-	for line := range bytes.Lines(status) {
-		var kib int
-		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
-			return kib >> 10
-		}
-	}
-	t.Fatal("the kernel does not tell how much memory the daemon has")
-	return 0
-}
-
 // workload is a namespace for an endpoint, with a name as the API takes it.
 func workload(t *testing.T) (ns *lab.Namespace, name string) {
 	t.Helper()
