@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,10 +100,7 @@ func (d *daemon) awaitLogged(ctx context.Context, since int64, part string) (str
 // close kills the daemon if it runs, and takes its data-plane down, and the host.
 func (d *daemon) close() (err error) {
 	if d.process != nil {
-		err = d.process.kill()
-		if d.log != nil {
-			err = errors.Join(err, d.destroy())
-		}
+		err = errors.Join(d.process.kill(), d.destroy())
 	}
 	if d.log != nil {
 		err = errors.Join(err, d.log.Close())
@@ -110,8 +108,11 @@ func (d *daemon) close() (err error) {
 	return errors.Join(err, d.Close())
 }
 
-// destroy takes the data-plane down. A daemon never does: it ends, and traffic goes on.
+// destroy takes the data-plane down, also one that is half made. A daemon never does: it ends, and traffic goes on.
 func (d *daemon) destroy() error {
+	if _, err := os.Stat(filepath.Join(dataplane.DefaultBPFFS, "mizar", instance(d.Name))); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	dp, err := dataplane.Open(ctx, dataplane.Config{Name: instance(d.Name), NetNS: d.Path()})

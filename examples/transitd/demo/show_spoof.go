@@ -15,7 +15,7 @@ import (
 func showSpoof(ctx context.Context, w *world) error {
 	s, red := w.shell, w.workloads["red-a"]
 	forged := netip.MustParseAddr("10.0.0.66")
-	args := []string{"--context", "a", "watch", "events", "--no-changes", "--vni", "7", "--count", "1"}
+	args := []string{"--context", "a", "watch", "events", "--no-changes", "--reason", "DROP_SPOOF_ADDRESS", "--vni", "7", "--count", "1"}
 	s.typed(manager.name, append([]string{"transitctl"}, args...)...)
 	watch, answer, err := s.start(args...)
 	if err != nil {

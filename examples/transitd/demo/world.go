@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/mizar-go/mizar/examples/internal/lab"
@@ -92,10 +93,19 @@ func (w *world) close() (err error) {
 			err = errors.Join(err, l.close())
 		}
 	}
+	var all sync.WaitGroup
+	failed := make(chan error, len(w.daemons))
 	for name, d := range w.daemons {
-		if e := d.close(); e != nil {
-			err = errors.Join(err, fmt.Errorf("host %s: %w", name, e))
-		}
+		all.Go(func() {
+			if err := d.close(); err != nil {
+				failed <- fmt.Errorf("host %s: %w", name, err)
+			}
+		})
+	}
+	all.Wait()
+	close(failed)
+	for e := range failed {
+		err = errors.Join(err, e)
 	}
 	if w.shell != nil && w.shell.at != nil {
 		err = errors.Join(err, w.shell.at.Close())

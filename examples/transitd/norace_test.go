@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !race
+
+package main
+
+// slower is how much longer things may take without the race detector.
+const slower = 1
