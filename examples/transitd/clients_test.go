@@ -19,6 +19,7 @@ import (
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	api "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1/dataplanev1connect"
 	"github.com/mizar-go/mizar/examples/internal/lab"
+	"github.com/mizar-go/mizar/examples/transitd/internal/server"
 	"github.com/mizar-go/mizar/internal/testutil"
 )
 
@@ -76,6 +77,11 @@ func TestClients(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+	t.Run("grpcurl, list", func(t *testing.T) {
+		out, err := exec.CommandContext(t.Context(), program(t, "grpcurl", "GRPCURL"), "-plaintext", "-unix", a.socket, "list").CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Subset(t, strings.Fields(string(out)), server.Services())
+	})
 }
 
 // program finds one, by the environment or in the PATH. In CI it has to be there.
