@@ -5,4 +5,4 @@
 package main
 
 // slower is how much longer things may take with the race detector.
-const slower = 4
+const slower = 12

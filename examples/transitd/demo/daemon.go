@@ -43,7 +43,7 @@ func (d *daemon) run() (err error) {
 
 // await waits until the daemon answers.
 func (d *daemon) await(ctx context.Context, s *shell) error {
-	for timeout := time.After(20 * time.Second); ; {
+	for timeout := time.After(time.Minute); ; {
 		_, code, err := s.ask(ctx, "--context", d.Name, "version")
 		if err != nil {
 			return err

@@ -29,7 +29,8 @@ import (
 func main() {
 	bin := flag.String("bin", "", "directory with transitd and transitctl (default: they are built)")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	// Also when the terminal goes, or who reads: daemons do not end by themselves.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
 	err := run(ctx, os.Stdout, *bin)
 	stop()
 	if err != nil {
