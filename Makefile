@@ -107,9 +107,11 @@ vm-test: qemu ## test on another kernel: RUN_ON_KERNEL=command KERNEL=6.1
 	CGO_ENABLED=0 go test -p 1 -count=1 -timeout=60m -exec '$(RUN_ON_KERNEL) --timeout 3000 $(KERNEL) --' $(VM_PACKAGES)
 	CGO_ENABLED=0 go test -count=1 -timeout=60m -run KernelGenevePeer \
 		-exec '$(RUN_ON_KERNEL) --timeout 3000 $(KERNEL) --' ./dataplane
-	CGO_ENABLED=0 go build -o $(TOOLS)/ ./examples/quickstart ./examples/functions
+	CGO_ENABLED=0 go build -o $(TOOLS)/ ./examples/quickstart ./examples/functions ./examples/transitd ./examples/transitctl
+	CGO_ENABLED=0 go build -o $(TOOLS)/demo ./examples/transitd/demo
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/quickstart
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/functions
+	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/demo -bin $(CURDIR)/$(TOOLS)
 
 .PHONY: ci
 ci: ## all that CI does; on a clean tree, as root
