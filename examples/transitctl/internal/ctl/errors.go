@@ -162,10 +162,16 @@ func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string)
 	case v1.Cause_CAUSE_BUSY:
 		return exitConflict, "another program is attached there: detach it first"
 	case v1.Cause_CAUSE_IN_USE:
+		if d.GetKind() != v1.Kind_KIND_FUNCTION {
+			return exitConflict, "take away first what is in the way"
+		}
 		return exitConflict, "see where with `transitctl get stages`, and take it out there first"
 	case v1.Cause_CAUSE_ROLE:
 		return exitDenied, "this client may only read: use a context whose certificate may write"
 	case v1.Cause_CAUSE_IDENTITY:
+		if of == connect.CodeUnauthenticated {
+			return exitDenied, "show another certificate: `transitctl config view` has the one in use"
+		}
 		return exitDenied, "the daemon's configuration has no role for this client's certificate: see `transitctl config view`"
 	case v1.Cause_CAUSE_RATE, v1.Cause_CAUSE_CLOSING, v1.Cause_CAUSE_UNAVAILABLE:
 		return exitUnavailable, "try again in a moment"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/dataplane"
@@ -155,7 +156,7 @@ func (t *trace) direct(a netip.Addr) (netip.Addr, error) {
 			return netip.Addr{}, err
 		}
 		if d.VNI == t.vni && d.Addr == a {
-			t.step("directs", key.String(), "host "+d.Host.String(), "packets came straight from there %s ago", d.Idle)
+			t.step("directs", key.String(), "host "+d.Host.String(), "packets came straight from there %s ago", d.Idle.Round(time.Millisecond))
 			return d.Host, nil
 		}
 	}
