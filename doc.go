@@ -35,9 +35,10 @@
 //
 //	dataplane  instances: open, adopt, inspect, destroy; a manager for each kind of thing
 //	droplet    interfaces on the substrate network, with transit attached
-//	endpoint   interfaces of workloads, with an agent attached
+//	endpoint   interfaces of workloads, with an agent attached; below it
+//	           endpoint/afxdp, sockets for network functions in user space
 //	maps       the tables: netip in, wire bytes out
-//	bpf        the compiled programs and their loading
+//	bpf        the compiled programs and their loading; function.h, to write network functions with
 //	encap      Geneve headers in pure Go
 //
 // Each serves by itself: who wants to drive forwarding on their own loads the programs with bpf, fills the

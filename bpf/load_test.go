@@ -23,7 +23,8 @@ func TestLoad(t *testing.T) {
 	require.True(t, p.Frags)
 	require.NoError(t, p.WireTransit())
 
-	// The verifier gives up at a million instructions, and how many it looks at differs between kernels.
+	// The verifier gives up at a million instructions, and how many it looks at differs between kernels. Long
+	// before that it is what loading takes: a microsecond each.
 	for name, program := range map[string]*ebpf.Program{"transit, XDP": p.TransitXDP, "transit, tcx": p.TransitTCX,
 		"agent, XDP": p.AgentXDP, "agent, tcx": p.AgentTCX,
 		"transit again, XDP": p.TransitResumeXDP, "transit again, tcx": p.TransitResumeTCX,
@@ -33,6 +34,6 @@ func TestLoad(t *testing.T) {
 		n, ok := info.VerifiedInstructions()
 		require.True(t, ok)
 		t.Logf("%s: %d instructions verified", name, n)
-		require.Less(t, n, uint32(400_000), name)
+		require.Less(t, n, uint32(100_000), name)
 	}
 }

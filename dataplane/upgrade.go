@@ -104,13 +104,13 @@ func (o *opening) relink(want *bpf.Programs, undo *undo) error {
 			return err
 		}
 		if !changed {
-			undo.add(grace) // runs after the links are back, before what they ran goes away
+			undo.add(bpf.Grace) // runs after the links are back, before what they ran goes away
 			changed = true
 		}
 		undo.add(func() error { return o.update(l, before) })
 	}
 	if changed {
-		return grace()
+		return bpf.Grace()
 	}
 	return nil
 }

@@ -7,7 +7,7 @@
 // to is freed once no program can be reading it. [OpenReadOnly] changes nothing and may look at tables
 // that another process is writing.
 //
-// Nothing here blocks but for a grace period of the kernel's (some 10 ms) now and then, so no call takes
+// Nothing here blocks but for a grace period of the kernel's (some 15 ms) now and then, so no call takes
 // a context. All of it may be called from several goroutines. A row that was given to Put may be changed
 // afterwards, one that was returned is the caller's.
 //

@@ -26,5 +26,5 @@ func (s *store) settled() error {
 	if err := s.nextEpoch(); err != nil {
 		return err
 	}
-	return grace()
+	return bpf.Grace()
 }

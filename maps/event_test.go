@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mizar-go/mizar/bpf"
+	"github.com/mizar-go/mizar/internal/testutil"
 )
 
 // patience is how long a test waits for what comes at once: a failure takes so long, a success does not.
@@ -23,7 +24,7 @@ const patience = time.Minute
 func (r *rig) emit(t testing.TB, record any) {
 	t.Helper()
 	size, at := int32(binary.Size(record)), int16(-(binary.Size(record)+7)/8*8)
-	code := append(onStack(t, at, record),
+	code := append(testutil.OnStack(t, at, record),
 		asm.LoadMapPtr(asm.R1, r.raw.Events.FD()),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, int32(at)),

@@ -3,7 +3,6 @@
 package maps
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"testing"
 	"unsafe"
@@ -15,33 +14,22 @@ import (
 	"github.com/mizar-go/mizar/internal/testutil"
 )
 
-// firstMember is what a program that holds a set reads in the end.
-func (h *held) firstMember(t testing.TB) netip.Addr {
+// firstMember is what a program that holds a set read in the end.
+func firstMember(t testing.TB, h *testutil.Held) netip.Addr {
 	t.Helper()
-	state := h.read(t)
-	var b []byte
-	for _, half := range state[2:] {
-		b = binary.NativeEndian.AppendUint64(b, half)
-	}
-	return fromWire(bpf.TableAddress{Bytes: [16]byte(b)})
+	return fromWire(bpf.TableAddress{Bytes: h.Row(t)})
 }
 
 // copyMember has it read one.
-func copyMember() asm.Instructions { return copyRow(int16(unsafe.Offsetof(bpf.TableSet{}.Members))) }
+func copyMember() asm.Instructions {
+	return testutil.CopyRow(int16(unsafe.Offsetof(bpf.TableSet{}.Members)))
+}
 
 func (r *rig) setOf(t testing.TB, vni uint32) uint32 {
 	t.Helper()
 	row, err := r.s.vpcs.get(vni)
 	require.NoError(t, err)
 	return row.Set
-}
-
-func TestGraceWaitsForPrograms(t *testing.T) {
-	r := newRig(t, small())
-	require.NoError(t, r.VPCs.Put(validVPC()))
-	h := hold(t, r.raw.VPCs, uint32(vni), nil)
-	require.NoError(t, grace())
-	h.requireDone(t)
 }
 
 // A set that no row names any more may be in a program's hands. Neither its id nor its memory serves
@@ -56,13 +44,13 @@ func TestT17SetIsNotReusedWhileRead(t *testing.T) {
 	}
 	put(host(1))
 	id := r.setOf(t, vni)
-	h := hold(t, r.raw.Sets, id, copyMember())
+	h := testutil.Hold(t, r.raw.Sets, id, copyMember())
 	put(host(2))
 	_, err := r.s.sets.table.get(id)
 	require.NoError(t, err, "freed at once")
 	put(host(3)) // takes the room of the first
-	h.requireDone(t)
-	require.Equal(t, host(1), h.firstMember(t))
+	h.RequireDone(t)
+	require.Equal(t, host(1), firstMember(t, h))
 	_, err = r.s.sets.table.get(id)
 	require.ErrorIs(t, err, ErrNotFound)
 }
@@ -71,12 +59,12 @@ func TestT17SetIsNotFreedWhileRead(t *testing.T) {
 	r := newRig(t, small())
 	require.NoError(t, r.Networks.Put(Network{VNI: vni, Prefix: prefix("10.0.0.0/24"), Bouncers: hosts4[:1]}))
 	id := r.s.networks.rows[toNetworkKey(NetworkKey{vni, prefix("10.0.0.0/24")})].Set
-	h := hold(t, r.raw.Sets, id, copyMember())
+	h := testutil.Hold(t, r.raw.Sets, id, copyMember())
 	require.NoError(t, r.Networks.Delete(NetworkKey{vni, prefix("10.0.0.0/24")}))
 	require.Equal(t, 1, count(t, r.s.sets.table))
 	require.NoError(t, r.Tables.Close())
-	h.requireDone(t)
-	require.Equal(t, hosts4[0], h.firstMember(t))
+	h.RequireDone(t)
+	require.Equal(t, hosts4[0], firstMember(t, h))
 	require.Zero(t, count(t, r.s.sets.table))
 }
 
@@ -89,14 +77,14 @@ func TestT17SetIsMarkedWhileRead(t *testing.T) {
 			limits.Sets = sets
 			r := newRig(t, limits)
 			require.NoError(t, r.VPCs.Put(VPC{VNI: vni, Dividers: hosts4[:1]}))
-			h := hold(t, r.raw.Sets, r.setOf(t, vni), copyMember())
+			h := testutil.Hold(t, r.raw.Sets, r.setOf(t, vni), copyMember())
 			require.NoError(t, r.Droplets.Put(Droplet{Ifindex: 3, Addrs: hosts4[:1], MTU: 1500}))
 			require.True(t, r.image(t).Marks[r.setOf(t, vni)])
 			if sets == 1 {
-				h.requireDone(t)
+				h.RequireDone(t)
 			}
-			h.wait(t)
-			require.Equal(t, hosts4[0], h.firstMember(t))
+			h.Wait(t)
+			require.Equal(t, hosts4[0], firstMember(t, h))
 		})
 	}
 }
@@ -105,12 +93,12 @@ func TestT17SetIsMarkedWhileRead(t *testing.T) {
 func (r *rig) learn(t testing.TB, key EndpointKey, host netip.Addr) asm.Instructions {
 	t.Helper()
 	var direct bpf.TableDirect
-	at := struct{ vni, key, direct int16 }{heldFree - 8, heldFree - 32, heldFree - 32 - int16(unsafe.Sizeof(direct))}
+	at := struct{ vni, key, direct int16 }{testutil.HeldFree - 8, testutil.HeldFree - 32, testutil.HeldFree - 32 - int16(unsafe.Sizeof(direct))}
 	direct.Host = toWire(host)
-	code := onStack(t, at.vni, key.VNI)
-	code = append(code, onStack(t, at.key, toEndpointKey(key))...)
-	code = append(code, onStack(t, at.direct, direct)...)
-	code = append(code, lookUp(r.raw.VPCs, at.vni)...)
+	code := testutil.OnStack(t, at.vni, key.VNI)
+	code = append(code, testutil.OnStack(t, at.key, toEndpointKey(key))...)
+	code = append(code, testutil.OnStack(t, at.direct, direct)...)
+	code = append(code, testutil.LookUp(r.raw.VPCs, at.vni)...)
 	return append(code,
 		asm.JEq.Imm(asm.R0, 0, "out"),
 		asm.LoadMem(asm.R1, asm.R0, int16(unsafe.Offsetof(bpf.TableVpc{}.Generation)), asm.DWord),
@@ -134,9 +122,9 @@ func TestT11PacketOfADeletedPeerTeachesNothing(t *testing.T) {
 	require.NoError(t, r.VPCs.Put(validVPC()))
 	require.NoError(t, r.Peers.PutAll([]Peer{{Prefix: prefix("192.0.2.0/24")}, {Prefix: prefix("198.51.100.0/24")}}))
 	key := EndpointKey{vni, workload(1)}
-	h := hold(t, r.raw.Peers, toPeerKey(prefix("192.0.2.0/24")), r.learn(t, key, addr("192.0.2.1")))
+	h := testutil.Hold(t, r.raw.Peers, toPeerKey(prefix("192.0.2.0/24")), r.learn(t, key, addr("192.0.2.1")))
 	require.NoError(t, r.Peers.Delete(prefix("192.0.2.0/24")))
-	h.requireDone(t)
+	h.RequireDone(t)
 	require.Zero(t, count(t, r.s.directs))
 }
 
@@ -147,21 +135,12 @@ func TestT10PacketOfAChangedNetworkTeachesNothing(t *testing.T) {
 	require.NoError(t, r.VPCs.Put(validVPC()))
 	require.NoError(t, r.Networks.Put(validNetwork()))
 	key := EndpointKey{vni, addr("10.0.0.9")}
-	h := hold(t, r.raw.Networks, toNetworkKey(validNetwork().Key()), r.learn(t, key, addr("192.0.2.1")))
+	h := testutil.Hold(t, r.raw.Networks, toNetworkKey(validNetwork().Key()), r.learn(t, key, addr("192.0.2.1")))
 	changed := validNetwork()
 	changed.NoDirectPath = true
 	require.NoError(t, r.Networks.Put(changed))
-	h.requireDone(t)
+	h.RequireDone(t)
 	require.Equal(t, 1, count(t, r.s.directs))
 	_, err := r.Directs.Get(key)
 	require.ErrorIs(t, err, ErrNotFound)
-}
-
-// grace keeps nothing open.
-func TestGraceLeavesNothing(t *testing.T) {
-	testutil.Root(t)
-	testutil.Leaks(t)
-	for range 3 {
-		require.NoError(t, grace())
-	}
 }

@@ -143,7 +143,7 @@ func (t *Networks) void(vnis map[uint32]bool) error {
 	if len(vnis) == 0 {
 		return nil
 	}
-	if err := grace(); err != nil {
+	if err := bpf.Grace(); err != nil {
 		return err
 	}
 	return t.renewAll(vnis)

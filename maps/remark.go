@@ -64,7 +64,7 @@ func (s *sets) remarkInPlace(e *set) error {
 	delete(s.byContent, content(e.members, e.self))
 	e.self = !e.self
 	s.byContent[content(e.members, e.self)] = e
-	return grace()
+	return bpf.Grace()
 }
 
 // move counts a row that was flipped.

@@ -189,7 +189,7 @@ func (s *sets) flush() error {
 	if len(s.idle) == 0 {
 		return nil
 	}
-	if err := grace(); err != nil {
+	if err := bpf.Grace(); err != nil {
 		return err
 	}
 	for e := range s.idle {

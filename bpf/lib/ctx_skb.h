@@ -178,31 +178,34 @@ static __always_inline int ctx_tail(ctx_t *ctx, __u32 len)
  */
 static __always_inline int ctx_quote(ctx_t *ctx, __u32 l3, __u32 quote, __u32 room, bool v6)
 {
-	__u32 len = ctx_len(ctx), cut;
+	__u32 len = ctx_len(ctx), want = l3 + quote + room, cut;
 	__be32 word;
 
-	if (len < l3 + 2 * quote + room)
+	if (len < want + quote)
 		return ctx_tail(ctx, l3 + quote) ? -1 : ctx_resize(ctx, room, v6);
-	if (len > l3 + 3 * quote + room)
-		ctx_tail(ctx, l3 + 3 * quote + room);
+	if (len > want + 2 * quote)
+		ctx_tail(ctx, want + 2 * quote);
 	len = ctx_len(ctx);
-	cut = len - l3 - quote - room;
+	cut = len - want;
 	if (ctx->gso_size || cut < 8 || cut > 0xe000 /* the kernel's offsets are of 16 bits */)
 		return -1;
 	for (__u32 i = 0; i < 128 && i < quote; i += sizeof(word))
 		if (bpf_skb_load_bytes(ctx, l3 + i, &word, sizeof(word)) ||
 		    bpf_skb_store_bytes(ctx, len - quote + i, &word, sizeof(word), 0))
 			return -1;
-	for (int i = 0; i < 16 && cut; i++) {
-		__u32 now = i ? cut : cut - 4;
-
-		if (now > 0xfff)
-			now = 0xfff;
-		if (bpf_skb_adjust_room(ctx, -(int)now, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+	for (int i = 0; i < 16; i++) {
+		/* Asked anew: of what it has counted itself the verifier follows every value. */
+		cut = ctx_len(ctx) - want;
+		if (!cut)
+			return 0;
+		if (!i)
+			cut -= 4;
+		if (cut > 0xfff)
+			cut = 0xfff;
+		if (bpf_skb_adjust_room(ctx, -(int)cut, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 			return -1;
-		cut -= now;
 	}
-	return cut ? -1 : 0;
+	return ctx_len(ctx) == want ? 0 : -1;
 }
 
 static __always_inline int ctx_reflect(ctx_t *ctx)

@@ -77,7 +77,8 @@ static __always_inline enum reason hand_over(ctx_t *ctx, const struct packet *p,
 /*
  * An endpoint here takes less than what was sent to it: its sender's host is to be told, straight, and is
  * p->next then. Whom a packet names that came by no relay is not told. This and what follows are looked at
- * by the verifier once, each by itself, and do not call each other: the stack has no room for that.
+ * by the verifier once, each by itself, and do not call each other: the stack has no room for more than
+ * reply_too_big below them.
  */
 __noinline int whom_to_tell(ctx_t *ctx)
 {

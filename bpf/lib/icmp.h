@@ -17,9 +17,11 @@ struct icmp {
 	__be32 mtu; /* ICMP: 16 bits zero, 16 bits MTU */
 };
 
-/* Answer the sender of the packet whose IP header is at `l3` that the way takes no more than `mtu`. The
- * answer comes from the address that was asked for. */
-static __always_inline enum reason reply_too_big(ctx_t *ctx, __u32 l3, bool v6, __u32 mtu, int *act)
+/*
+ * Answer the sender of the packet whose IP header is at `l3` that the way takes no more than `mtu`. The answer
+ * comes from the address that was asked for. The verifier looks at it once, by itself: it takes long.
+ */
+__noinline int reply_too_big(ctx_t *ctx, __u32 l3, bool v6, __u32 mtu, int *act)
 {
 	__u32 quote = v6 ? QUOTE6 : QUOTE4;
 	__u32 room = ip_length(v6) + sizeof(struct icmp);
@@ -29,6 +31,8 @@ static __always_inline enum reason reply_too_big(ctx_t *ctx, __u32 l3, bool v6, 
 	__be32 *tag;
 	__s64 sum;
 
+	if (!act)
+		return DROP_TOO_BIG;
 	if (l3 < ETH_HLEN || l3 > sizeof(l2) || ctx_len(ctx) < l3 + quote)
 		return DROP_TOO_BIG;
 	if (ctx_load(ctx, 0, l2, ETH_HLEN) ||

@@ -74,13 +74,21 @@ static __always_inline bool is_extension(__u8 proto)
 	       proto == IPPROTO_DSTOPTS || proto == IPPROTO_AH;
 }
 
-/* The chain has to be whole in the first fragment (RFC 7112), so that nothing hides behind it. */
-static __always_inline enum reason inner_extensions(ctx_t *ctx, struct packet *p)
+/*
+ * The chain has to be whole in the first fragment (RFC 7112), so that nothing hides behind it. For the
+ * verifier a function by itself: few packets have one.
+ */
+__noinline int inner_extensions(ctx_t *ctx)
 {
-	__u32 off = p->l4, length;
-	__u8 h[4], proto = p->proto;
+	__u32 zero = 0, off, length;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
 	bool fragmented = false;
+	__u8 h[4], proto;
 
+	if (!p)
+		return DROP_INNER_EXTENSION;
+	off = p->l4;
+	proto = p->proto;
 	for (int i = 0; i < EXTENSIONS_MAX; i++) {
 		if (!is_extension(proto))
 			break;
@@ -138,9 +146,7 @@ static __always_inline enum reason inner_ipv6(ctx_t *ctx, struct packet *p)
 	/* In the tables such an address would be IPv4's. */
 	if (address_is_v4(&p->source) || address_is_v4(&p->destination))
 		return DROP_INNER_MAPPED;
-	if (is_extension(p->proto))
-		return inner_extensions(ctx, p);
-	return REASON_NONE;
+	return is_extension(p->proto) ? inner_extensions(ctx) : REASON_NONE;
 }
 
 static __always_inline __u32 mix(__u32 h, __u32 v)

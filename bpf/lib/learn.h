@@ -15,9 +15,9 @@ static __always_inline bool is_relay(const struct packet *p, const struct networ
 	const struct network *to = find_network(p->vni, &p->destination);
 	const struct vpc *v = find_vpc(p->vni);
 
-	return (to && to->kind == NETWORK_BOUNCERS && set_has(to->set, &p->outer_source)) ||
-	       (from && from->kind == NETWORK_BOUNCERS && set_has(from->set, &p->outer_source)) ||
-	       (v && v->set && set_has(v->set, &p->outer_source));
+	return (to && to->kind == NETWORK_BOUNCERS && set_has_outer_source(to->set)) ||
+	       (from && from->kind == NETWORK_BOUNCERS && set_has_outer_source(from->set)) ||
+	       (v && v->set && set_has_outer_source(v->set));
 }
 
 /*

@@ -97,22 +97,28 @@ static __always_inline bool is_rts(const struct geneve_option *o, __be16 class)
 	return o->class == class && (o->type & ~OPTION_CRITICAL) == OPTION_RTS;
 }
 
-static __always_inline enum reason option_rts(ctx_t *ctx, struct packet *p, __u32 off)
+/* Return-to-sender among other options, at `off`. Not in their loop, where the verifier looks at it for each. */
+__noinline int option_rts(ctx_t *ctx, __u32 off)
 {
+	__u32 zero = 0;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
 	struct option_rts rts;
 
-	if (p->option || off + sizeof(rts) > p->end || ctx_load(ctx, off, &rts, sizeof(rts)))
+	if (!p || p->option || off + sizeof(rts) > p->end || ctx_load(ctx, off, &rts, sizeof(rts)))
 		return DROP_OPTION_RTS;
 	return take_rts(p, off, &rts);
 }
 
-static __always_inline enum reason outer_options(ctx_t *ctx, struct packet *p, __u32 off, __u32 end,
-						 __be16 class)
+/* Options from `off` to `end`, any. For the verifier a function by itself: few packets have others than ours. */
+__noinline int outer_options(ctx_t *ctx, __u32 off, __u32 end, __u32 class)
 {
+	__u32 zero = 0, next;
+	struct packet *p = bpf_map_lookup_elem(&scratch, &zero);
 	struct geneve_option o;
 	enum reason r;
-	__u32 next;
 
+	if (!p)
+		return DROP_OUTER_SHORT;
 	for (int i = 0; i < OPTIONS_MAX; i++) {
 		if (off >= end)
 			break;
@@ -125,7 +131,7 @@ static __always_inline enum reason outer_options(ctx_t *ctx, struct packet *p, _
 		if (is_rts(&o, class)) {
 			if ((o.length & OPTION_LENGTH) != RTS_WORDS - 1)
 				return DROP_OPTION_RTS;
-			r = option_rts(ctx, p, off & 0x7ff);
+			r = option_rts(ctx, off & 0x7ff);
 			if (r)
 				return r;
 		} else if (o.type & OPTION_CRITICAL) {
@@ -166,7 +172,7 @@ static __always_inline enum reason outer_geneve(ctx_t *ctx, struct packet *p,
 	if (rts && is_rts(&rts->option, class) &&
 	    (rts->option.length & OPTION_LENGTH) == RTS_WORDS - 1)
 		return take_rts(p, options, rts);
-	return outer_options(ctx, p, options, p->eth, class);
+	return outer_options(ctx, options, p->eth, class);
 }
 
 /* Sent to what the droplet itself sends from: mostly so, which spares a look into the table. */

@@ -139,12 +139,11 @@ static __always_inline enum reason send_back(ctx_t *ctx, struct packet *p, const
 					     int *act)
 {
 	struct relabel label = { .insert = true, .critical = true, .hops = RTS_HOPS };
-	struct address host = p->outer_source, source = p->outer_destination;
 	enum reason r;
 
 	if ((p->eth - p->geneve - sizeof(struct geneve)) / 4 + RTS_WORDS > OPTIONS_MAX)
 		return DROP_OPTION_LENGTH;
-	r = send_on(ctx, p, s, &host, &source, &label, act);
+	r = send_on(ctx, p, s, &p->outer_source, &p->outer_destination, &label, act);
 	return r ? r : REASON_RETURN;
 }
 
@@ -156,7 +155,6 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	struct endpoint_key key = { .vni = p->vni, .addr = p->source };
 	const struct endpoint *ep;
 	const struct network *net;
-	struct address host;
 	bool sent;
 	enum reason r;
 
@@ -175,14 +173,14 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 	if (ep && ep->ifindex)
 		return deliver_here(ctx, p, s, ep, act); /* it moved to this host */
 	if (ep && !address_equal(&ep->host, &p->sender)) {
-		host = ep->host;
+		p->next = ep->host;
 	} else {
 		p->hash = flow_hash(ctx, p);
-		r = relay_sent(p, net, &host);
+		r = relay_sent(p, net, &p->next);
 		if (r >= REASON_DROP_FIRST)
 			return r;
 	}
-	r = send_on(ctx, p, s, &host, NULL, &label, act);
+	r = send_on(ctx, p, s, &p->next, NULL, &label, act);
 	return r ? r : REASON_REROUTE;
 }
 
@@ -190,8 +188,11 @@ static __always_inline enum reason came_back(ctx_t *ctx, struct packet *p, const
 static __always_inline enum reason send_answer(ctx_t *ctx, struct packet *p,
 					       const struct settings *s, int *act)
 {
-	struct address host = p->outer_source, source = p->outer_destination;
-	struct front f = { .source = &source, .destination = &host, .sport = p->sport };
+	struct front f = {
+		.source = &p->outer_destination,
+		.destination = &p->outer_source,
+		.sport = p->sport,
+	};
 	const struct known_host *way;
 	const struct hop *h;
 	enum reason r;
@@ -199,7 +200,7 @@ static __always_inline enum reason send_answer(ctx_t *ctx, struct packet *p,
 	if (p->geneve != ETH_HLEN + ip_length(p->outer_v6) + sizeof(struct udphdr))
 		return DROP_UNSUPPORTED; /* IP options */
 	f.length = ctx_len(ctx) - ETH_HLEN;
-	r = next_hop(ctx, p, &host, &way);
+	r = next_hop(ctx, p, &p->outer_source, &way);
 	if (r)
 		return r;
 	h = &way->hop;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package maps
+package testutil
 
 import (
 	"encoding/binary"
@@ -15,17 +15,15 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
-
-	"github.com/mizar-go/mizar/internal/testutil"
 )
 
 // holdFor is how long a held program stays where it is, once the test goes on: many times what a call takes
 // that does not wait.
 const holdFor = 150 * time.Millisecond
 
-// held is a program that has looked up a row, stays there for a while, and then does something: a packet
+// Held is a program that has looked up a row, stays there for a while, and then does something: a packet
 // in the middle of a change.
-type held struct {
+type Held struct {
 	state *ebpf.Map // begun, done, 16 bytes of the row as it was in the end
 	until *ebpf.Map // when it goes on; 0: not known yet
 	ended chan error
@@ -35,13 +33,13 @@ type held struct {
 const (
 	heldLimit = -8  // when it goes on anyway
 	heldKey   = -32 // 24 bytes
-	heldFree  = -32 // below that, the stack is free
+	HeldFree  = -32 // below that, the stack is free
 )
 
-// hold runs a program that looks up a key in m, and returns once it has. then goes on after the hold.
-func hold(t testing.TB, m *ebpf.Map, key any, then asm.Instructions) *held {
+// Hold runs a program that looks up a key in m, and returns once it has. then is what it does after the hold.
+func Hold(t testing.TB, m *ebpf.Map, key any, then asm.Instructions) *Held {
 	t.Helper()
-	h := &held{oneRow(t, 32), oneRow(t, 8), make(chan error, 1)}
+	h := &Held{oneRow(t, 32), oneRow(t, 8), make(chan error, 1)}
 	program := newHeld(t, m, h, key, then)
 	// The kernel may not preempt a program: it has a CPU of its own, or the test might be waiting for that.
 	last := leaveLastCPU(t)
@@ -56,15 +54,15 @@ func hold(t testing.TB, m *ebpf.Map, key any, then asm.Instructions) *held {
 	t.Cleanup(func() {
 		require.NoError(t, errors.Join(<-h.ended, program.Close()))
 	})
-	testutil.Eventually(t, time.Minute, func() error {
+	Eventually(t, time.Minute, func() error {
 		if begun := h.read(t); begun[0] == 0 {
 			return errors.New("has not looked up its row")
 		}
 		return nil
 	})
-	now, err := monotonic()
-	require.NoError(t, err)
-	require.NoError(t, h.until.Put(uint32(0), uint64(now+holdFor)))
+	var now unix.Timespec
+	require.NoError(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)) // the program's clock
+	require.NoError(t, h.until.Put(uint32(0), uint64(now.Nano())+uint64(holdFor)))
 	return h
 }
 
@@ -98,22 +96,32 @@ func leaveLastCPU(t testing.TB) (last unix.CPUSet) {
 	return last
 }
 
-func (h *held) read(t testing.TB) (state [4]uint64) {
+func (h *Held) read(t testing.TB) (state [4]uint64) {
 	t.Helper()
 	require.NoError(t, h.state.Lookup(uint32(0), &state))
 	return state
 }
 
-// requireDone is for a call that may not return before the program has ended.
-func (h *held) requireDone(t testing.TB) {
+// Row is what [CopyRow] kept.
+func (h *Held) Row(t testing.TB) (row [16]byte) {
+	t.Helper()
+	state := h.read(t)
+	for i, half := range state[2:] {
+		binary.NativeEndian.PutUint64(row[8*i:], half)
+	}
+	return row
+}
+
+// RequireDone is for a call that may not return before the program has ended.
+func (h *Held) RequireDone(t testing.TB) {
 	t.Helper()
 	require.NotZero(t, h.read(t)[1], "the program that held a row was not waited for")
 }
 
-// wait is for calls that do not wait.
-func (h *held) wait(t testing.TB) {
+// Wait is for calls that do not wait.
+func (h *Held) Wait(t testing.TB) {
 	t.Helper()
-	testutil.Eventually(t, time.Minute, func() error {
+	Eventually(t, time.Minute, func() error {
 		if h.read(t)[1] == 0 {
 			return errors.New("goes on")
 		}
@@ -121,7 +129,7 @@ func (h *held) wait(t testing.TB) {
 	})
 }
 
-func newHeld(t testing.TB, m *ebpf.Map, h *held, key any, then asm.Instructions) *ebpf.Program {
+func newHeld(t testing.TB, m *ebpf.Map, h *Held, key any, then asm.Instructions) *ebpf.Program {
 	t.Helper()
 	number := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	entry := &btf.Func{Name: "held", Linkage: btf.GlobalFunc, Type: &btf.FuncProto{Return: number,
@@ -129,8 +137,8 @@ func newHeld(t testing.TB, m *ebpf.Map, h *held, key any, then asm.Instructions)
 	stay := &btf.Func{Name: "stay", Linkage: btf.StaticFunc, Type: &btf.FuncProto{Return: number,
 		Params: []btf.FuncParam{{Name: "i", Type: number}, {Name: "limit", Type: &btf.Pointer{Target: number}}}}}
 	code := asm.Instructions{btf.WithFuncMetadata(asm.LoadMapValue(asm.R7, h.state.FD(), 0).WithSymbol("held"), entry)}
-	code = append(code, onStack(t, heldKey, key)...)
-	code = append(code, lookUp(m, heldKey)...)
+	code = append(code, OnStack(t, heldKey, key)...)
+	code = append(code, LookUp(m, heldKey)...)
 	code = append(code,
 		asm.JEq.Imm(asm.R0, 0, "out"),
 		asm.Mov.Reg(asm.R6, asm.R0),
@@ -173,8 +181,8 @@ func newHeld(t testing.TB, m *ebpf.Map, h *held, key any, then asm.Instructions)
 	return program
 }
 
-// onStack stores something there.
-func onStack(t testing.TB, at int16, what any) (code asm.Instructions) {
+// OnStack stores something there.
+func OnStack(t testing.TB, at int16, what any) (code asm.Instructions) {
 	t.Helper()
 	b, err := binary.Append(nil, binary.NativeEndian, what)
 	require.NoError(t, err)
@@ -184,8 +192,8 @@ func onStack(t testing.TB, at int16, what any) (code asm.Instructions) {
 	return code
 }
 
-// lookUp has R0 be the row of the key at a place of the stack, or 0.
-func lookUp(m *ebpf.Map, at int16) asm.Instructions {
+// LookUp has R0 be the row of the key at a place of the stack, or 0.
+func LookUp(m *ebpf.Map, at int16) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMapPtr(asm.R1, m.FD()),
 		asm.Mov.Reg(asm.R2, asm.RFP),
@@ -194,12 +202,18 @@ func lookUp(m *ebpf.Map, at int16) asm.Instructions {
 	}
 }
 
-// copyRow keeps 16 bytes of the row, from an offset on.
-func copyRow(offset int16) asm.Instructions {
+// CopyRow keeps 16 bytes of the row, from an offset on, for [Held.Row].
+func CopyRow(offset int16) asm.Instructions {
+	return append(CopyHalf(offset),
+		asm.LoadMem(asm.R1, asm.R6, offset+8, asm.DWord),
+		asm.StoreMem(asm.R7, 24, asm.R1, asm.DWord),
+	)
+}
+
+// CopyHalf keeps 8 bytes, the first of [Held.Row].
+func CopyHalf(offset int16) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R1, asm.R6, offset, asm.DWord),
 		asm.StoreMem(asm.R7, 16, asm.R1, asm.DWord),
-		asm.LoadMem(asm.R1, asm.R6, offset+8, asm.DWord),
-		asm.StoreMem(asm.R7, 24, asm.R1, asm.DWord),
 	}
 }
