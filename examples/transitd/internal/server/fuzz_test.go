@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,29 +106,43 @@ func (x *target) requireWhole(t testing.TB, after func() string) {
 	}
 }
 
-// batch makes some calls, and looks at what they leave.
-func (x *target) batch(t testing.TB, data []byte, calls int) (answers map[string]int) {
+// batch makes some calls, by many clients at a time, and looks at what they leave.
+func (x *target) batch(t testing.TB, data []byte, clients, calls int) map[string]int {
 	t.Helper()
-	answers = make(map[string]int)
-	g := &generator{choices: &choices{data}, objects: x.objects, namespaces: x.spaces}
+	answers := make(map[string]int)
 	var made []string
-	for range calls {
-		c := g.call(x.all)
-		w := c.do(t, x.mux)
-		answer := strings.ToValidUTF8(w.Body.String(), "?")
-		code := "ok"
-		if _, rest, ok := strings.Cut(answer, `"code":"`); ok {
-			code, _, _ = strings.Cut(rest, `"`)
-		}
-		answers[code]++
-		body := strings.ToValidUTF8(string(c.bodies[0][:min(len(c.bodies[0]), 3000)]), "?")
-		made = append(made, fmt.Sprintf("%s %s -> %s", c.method.Name(), body, answer[:min(len(answer), 600)]))
-		if code == "internal" || code == "unknown" {
-			t.Errorf("an error without a meaning: %s", made[len(made)-1])
-		}
+	var mu sync.Mutex
+	var done sync.WaitGroup
+	for i := range clients {
+		g := &generator{choices: &choices{data[i*len(data)/clients:]}, objects: x.objects, namespaces: x.spaces}
+		done.Go(func() {
+			for range calls {
+				c := g.call(x.all)
+				code, text := c.answer(x.mux.ServeHTTP)
+				mu.Lock()
+				answers[code]++
+				made = append(made, text)
+				if code == "internal" || code == "unknown" {
+					t.Errorf("an error without a meaning: %s", text)
+				}
+				mu.Unlock()
+			}
+		})
 	}
+	done.Wait()
 	x.requireWhole(t, func() string { return strings.Join(made[max(0, len(made)-20):], "\n") })
 	return answers
+}
+
+// answer is the code, and all for people.
+func (c call) answer(handle http.HandlerFunc) (code, text string) {
+	answer := strings.ToValidUTF8(c.do(handle).Body.String(), "?")
+	code = "ok"
+	if _, rest, ok := strings.Cut(answer, `"code":"`); ok {
+		code, _, _ = strings.Cut(rest, `"`)
+	}
+	body := strings.ToValidUTF8(string(c.bodies[0][:min(len(c.bodies[0]), 3000)]), "?")
+	return code, fmt.Sprintf("%s %s -> %s", c.method.Name(), body, answer[:min(len(answer), 600)])
 }
 
 // TestHostileCalls: whatever clients send, no handler panics, every error has a meaning, nothing is left half-done or
@@ -145,10 +160,10 @@ func TestHostileCalls(t *testing.T) {
 	t.Logf("MIZAR_SEED=%d", seed)
 	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32), byte(seed >> 40), byte(seed >> 48), byte(seed >> 56)})
 	answers := make(map[string]int)
-	data := make([]byte, 16<<10)
+	data := make([]byte, 64<<10)
 	for began, n := time.Now(), 0; time.Since(began) < time.Duration(seconds)*time.Second && !t.Failed(); n++ {
 		_, _ = random.Read(data)
-		for code, n := range x.batch(t, data, 20) {
+		for code, n := range x.batch(t, data, 1+3*(n%2), 20) {
 			answers[code] += n
 		}
 		if n%20 == 19 { // the next daemon
@@ -180,7 +195,7 @@ func FuzzCalls(f *testing.F) {
 		_, _ = random.Read(data)
 		f.Add(data)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) { x.batch(t, data, 8) })
+	f.Fuzz(func(t *testing.T, data []byte) { x.batch(t, data, 1, 8) })
 }
 
 // FuzzBodies sends any bytes to any procedure.
@@ -192,7 +207,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method int, json bool, body []byte) {
 		c := call{method: x.all[uint(method)%uint(len(x.all))], json: json, bodies: [][]byte{body}}
-		c.do(t, x.mux)
+		c.do(x.mux.ServeHTTP)
 		x.requireWhole(t, func() string { return fmt.Sprintf("%s %q", c.method.FullName(), body) })
 	})
 }
