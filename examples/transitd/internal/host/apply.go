@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -142,6 +143,9 @@ func (h *Host) goal(r *pb.ApplyRequest) (*goal, error) {
 			}
 			c, key, err := k.checked(m)
 			if err != nil {
+				if of, ok := errors.AsType[*Error](err); ok {
+					err = of.Err // which says the same of the message alone
+				}
 				return nil, &Error{Kind: id, Field: where + "." + fieldOf(err), Err: err}
 			}
 			if g.want[id][key] != nil {

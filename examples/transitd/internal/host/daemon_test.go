@@ -93,6 +93,13 @@ func newProcess(t testing.TB) *process {
 // start returns when the daemon answers.
 func (p *process) start(t testing.TB, ns *netns.Handle, bpffs string) {
 	t.Helper()
+	p.launch(t, ns, bpffs)
+	p.answers(t)
+}
+
+// launch returns when it runs, and has perhaps done nothing yet.
+func (p *process) launch(t testing.TB, ns *netns.Handle, bpffs string) {
+	t.Helper()
 	p.cmd = exec.Command(os.Args[0])
 	p.cmd.Env = append(os.Environ(), childDir+"="+p.dir, childBPFFS+"="+bpffs)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
@@ -100,6 +107,11 @@ func (p *process) start(t testing.TB, ns *netns.Handle, bpffs string) {
 	p.ended = make(chan error, 1)
 	cmd, ended := p.cmd, p.ended
 	go func() { ended <- cmd.Wait() }()
+}
+
+func (p *process) answers(t testing.TB) {
+	t.Helper()
+	ended := p.ended
 	testutil.Eventually(t, 30*time.Second, func() error {
 		select {
 		case err := <-ended:

@@ -79,6 +79,8 @@ func checkFunction(f *pb.Function) error {
 	var r reader
 	r.file("name", f.Name)
 	switch {
+	case f.Name == trial:
+		r.fail(wrong("name", "%q is the daemon's own", trial))
 	case len(f.Object) == 0:
 		r.fail(wrong("object", "it is not given"))
 	case len(f.Object) > maxObject:

@@ -66,7 +66,7 @@ func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 	return a, b
 }
 
-// TestKilledDuringApply: wherever in an Apply the daemon is killed, the next one has the host in the old state or in the
+// TestKilledDuringApply: wherever in an Apply the daemon is killed, and the next ones as they start, one that lives has the host in the old state or in the
 // new, as a whole: so it says itself, so says the kernel, and so does the journal. A flood of packets between endpoints
 // of both loses none.
 func TestKilledDuringApply(t *testing.T) {
@@ -97,6 +97,10 @@ func TestKilledDuringApply(t *testing.T) {
 	p := newProcess(t)
 	p.start(t, w.Here(), bpffs)
 	require.NoError(t, p.apply(t.Context(), a))
+	p.kill(t)
+	began := time.Now()
+	p.start(t, w.Here(), bpffs)
+	starts := time.Since(began)
 
 	// What each is like, done in peace, and how long it takes.
 	var states [2]*pb.State
@@ -112,12 +116,12 @@ func TestKilledDuringApply(t *testing.T) {
 			require.Equal(t, host.TextsOf(s), host.TextsOf(p.state(t)))
 		}
 	}
-	t.Logf("%d kills, %s=%d, an Apply takes %v, one way and the other", kills, seedEnv, seed, takes)
+	t.Logf("%d kills, %s=%d, an Apply takes %v, one way and the other, a start %v", kills, seedEnv, seed, takes, starts)
 
 	f := startFlood(t, near, far, "10.0.0.1", "10.0.0.9")
 	now := 1         // states[1] is what was applied last
 	var ended [2]int // in the old state, in the new
-	var mended, answered int
+	var mended, answered, more int
 	for i := range kills {
 		next := 1 - now
 		delay := time.Duration(random.Int64N(int64(takes[next]) * 11 / 10))
@@ -128,6 +132,12 @@ func TestKilledDuringApply(t *testing.T) {
 		p.kill(t)
 		done := <-applied == nil
 		cancel()
+		for random.IntN(3) == 0 { // and again, while the next one repairs
+			p.launch(t, w.Here(), bpffs)
+			time.Sleep(time.Duration(random.Int64N(int64(starts))))
+			p.kill(t)
+			more++
+		}
 		p.start(t, w.Here(), bpffs)
 		what := fmt.Sprintf("kill %d, after %v", i, delay)
 		is, repaired := p.requireOne(t, w.Kernel(t), states, kernels, what)
@@ -142,8 +152,9 @@ func TestKilledDuringApply(t *testing.T) {
 		now = is
 	}
 	sent, lost := f.end(t)
-	t.Logf("%d ended in the old state, %d in the new, of which %d were answered before and %d were repaired; %d datagrams there, %d back",
-		ended[0], ended[1], answered, mended, sent[0], sent[1])
+	t.Logf("%d ended in the old state, %d in the new, of which %d were answered before and %d were repaired; "+
+		"%d were killed again as they started; %d datagrams there, %d back",
+		ended[0], ended[1], answered, mended, more, sent[0], sent[1])
 	require.Empty(t, lost[0], "there")
 	require.Empty(t, lost[1], "back")
 	require.Greater(t, min(sent[0], sent[1]), uint64(kills*10))

@@ -95,6 +95,16 @@ func testDrift(t *testing.T, w *world) {
 			require.Empty(t, w.h.repairs)
 		})
 	}
+	// While it runs, whoever asks for the same again gets it mended, and the same it is.
+	for what, again := range map[string]func() error{
+		"apply": func() error { _, err := w.h.Apply(ctx, &pb.ApplyRequest{State: s}, "test"); return err },
+		"put":   func() error { _, _, err := w.h.Put(ctx, s.LocalEndpoints[0], "test"); return err },
+	} {
+		testutil.Delete(t, w.ns, e.Status.HostInterface)
+		require.NoError(t, again(), what)
+		require.Equal(t, was, w.kernel(t), what)
+		w.requireWhole(t)
+	}
 }
 
 // unpin takes a program off by its pin, as somebody with rm would.

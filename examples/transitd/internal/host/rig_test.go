@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -270,8 +269,6 @@ func (w *world) kernel(t testing.TB) (all []string) {
 	slices.Sort(all)
 	return all
 }
-
-func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 // file is how a state names the object of an example.
 func file(name string) string { return base64.StdEncoding.EncodeToString([]byte(name)) }

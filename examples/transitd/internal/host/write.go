@@ -32,7 +32,7 @@ func judge(given, current string, same bool) error {
 // Put adds a resource, or replaces it if its etag allows. It gives the resource as it is then.
 func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Message, pb.Outcome, error) {
 	k := h.kindOf(m)
-	want, key, err := k.checked(m)
+	want, _, err := k.checked(m)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -41,7 +41,7 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	if want, err = h.settled(ctx, want, nil); err != nil {
 		return nil, 0, err
 	}
-	key = k.keyOf(want)
+	key := k.keyOf(want)
 	there, err := h.look(ctx, k, want)
 	if err != nil {
 		return nil, 0, err

@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/mizar-go/mizar/dataplane"
 	"github.com/mizar-go/mizar/droplet"
@@ -46,6 +47,12 @@ var meanings = []struct {
 	{dataplane.ErrExists, connect.CodeAlreadyExists, pb.Cause_CAUSE_EXISTS},
 	{dataplane.ErrNotFound, connect.CodeNotFound, pb.Cause_CAUSE_NOT_FOUND},
 	{dataplane.ErrNotSupported, connect.CodeUnimplemented, pb.Cause_CAUSE_NOT_SUPPORTED},
+	// What the kernel says of an address, a route or an interface that was asked for.
+	{unix.EINVAL, connect.CodeInvalidArgument, pb.Cause_CAUSE_INVALID},
+	{unix.ENETUNREACH, connect.CodeFailedPrecondition, pb.Cause_CAUSE_INVALID},
+	{unix.EHOSTUNREACH, connect.CodeFailedPrecondition, pb.Cause_CAUSE_INVALID},
+	{unix.EADDRNOTAVAIL, connect.CodeInvalidArgument, pb.Cause_CAUSE_INVALID},
+	{unix.ENOSPC, connect.CodeResourceExhausted, pb.Cause_CAUSE_FULL}, // the disk
 	{context.Canceled, connect.CodeCanceled, pb.Cause_CAUSE_UNSPECIFIED},
 	{context.DeadlineExceeded, connect.CodeDeadlineExceeded, pb.Cause_CAUSE_UNSPECIFIED},
 }
