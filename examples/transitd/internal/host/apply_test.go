@@ -342,5 +342,6 @@ func testMoves(t *testing.T, w *world) {
 			require.Equal(t, was, w.kernel(t), "%d to %d and back", i, j)
 		}
 	}
+	w.apply(t, state(t, `{}`))
 	require.False(t, testutil.Exists(t, w.ns, "mzy"))
 }
