@@ -307,7 +307,7 @@ func testMoves(t *testing.T, w *world) {
 		state(t, `{"localEndpoints":[%s],"endpoints":[{"vni":7,"address":"10.0.0.1","host":"192.0.2.2"}],"functions":[{"name":"log","object":%q}],"stages":[{"scope":{"point":"STAGE_POINT_DROP","vni":7,"address":"10.0.0.2"},"functions":["log"]}]}`,
 			local(one, "mzx", `"10.0.0.2/24"`), file("droplog")),
 	}
-	seed, few := rand.Uint64(), 6
+	seed, few := rand.Uint64(), 4
 	if n, err := strconv.Atoi(os.Getenv("MIZAR_MOVES")); err == nil {
 		few = n
 	}
@@ -342,6 +342,6 @@ func testMoves(t *testing.T, w *world) {
 			require.Equal(t, was, w.kernel(t), "%d to %d and back", i, j)
 		}
 	}
-	w.apply(t, state(t, `{}`))
-	require.False(t, testutil.Exists(t, w.ns, "mzy"))
+	w.apply(t, &pb.State{})
+	require.False(t, testutil.Exists(t, w.ns, "mzx") || testutil.Exists(t, w.ns, "mzy"))
 }

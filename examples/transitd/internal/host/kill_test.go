@@ -71,7 +71,7 @@ func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 // of both loses none.
 func TestKilledDuringApply(t *testing.T) {
 	w := host.NewWorld(t)
-	kills := 20
+	kills := 12
 	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
 		kills = n
 	}
@@ -158,7 +158,7 @@ func TestKilledDuringApply(t *testing.T) {
 	require.Empty(t, lost[0], "there")
 	require.Empty(t, lost[1], "back")
 	require.Greater(t, min(sent[0], sent[1]), uint64(kills*10))
-	if kills >= 20 {
+	if kills >= 12 {
 		require.NotZero(t, mended)
 	}
 	require.NoError(t, p.apply(t.Context(), &pb.State{}))

@@ -190,6 +190,9 @@ func TestBitFlips(t *testing.T) {
 	known := ends[len(ends)-3] // before the last End
 	for i := range raw {
 		for bit := range 8 {
+			if i >= ends[2] && bit != i%8 { // of the first frames each bit, of the others one in each byte
+				continue
+			}
 			flipped := append([]byte(nil), raw...)
 			flipped[i] ^= 1 << bit
 			dir := written(t, flipped)
@@ -290,7 +293,7 @@ func TestAMillionEndpoints(t *testing.T) {
 	}
 	dir := t.TempDir()
 	j := open(t, dir)
-	require.NoError(t, j.Begin(Change{Put: s, Remove: s}))
+	require.NoError(t, j.Begin(Change{Put: s}))
 	read := 0
 	again, _, err := Open(dir, func(c Change, _ bool) error {
 		read += len(c.Put.Endpoints) + len(c.Remove.Endpoints)
@@ -298,5 +301,5 @@ func TestAMillionEndpoints(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
-	require.Equal(t, 2*many, read)
+	require.Equal(t, many, read)
 }
