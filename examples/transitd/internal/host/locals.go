@@ -263,8 +263,8 @@ func toLocal(e *pb.LocalEndpoint) (endpoint.Config, error) {
 		c.Allowed = append(c.Allowed, r.masked(fmt.Sprintf("allowed[%d]", i), &e.Allowed[i]))
 	}
 	slices.SortFunc(c.Allowed, comparePrefix)
-	if len(c.Allowed) > 0 {
-		e.Allowed = texts(c.Allowed)
+	if allowed := texts(c.Allowed); !slices.Equal(allowed, e.Allowed) {
+		e.Allowed = allowed
 	}
 	if e.Interface != "" {
 		r.ifname("interface", e.Interface)

@@ -36,8 +36,15 @@ func fieldOf(err error) string {
 }
 
 // reader reads the texts of a message, and keeps the first error. It writes them as they are written here: so
-// equal ones are equal texts.
+// equal ones are equal texts. One that is so already is left alone: others may be reading it.
 type reader struct{ err error }
+
+// set writes what is not written so.
+func set(text *string, to string) {
+	if *text != to {
+		*text = to
+	}
+}
 
 func (r *reader) fail(err error) {
 	if r.err == nil {
@@ -59,7 +66,7 @@ func (r *reader) addr(field string, text *string) netip.Addr {
 	case a.Zone() != "" || a.Is4In6():
 		r.fail(wrong(field, "%s: no zone, and no IPv4 written as IPv6", a))
 	}
-	*text = a.String()
+	set(text, a.String())
 	return a
 }
 
@@ -79,7 +86,7 @@ func (r *reader) hosts(field string, texts []string) []netip.Addr {
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	for i := range texts {
-		texts[i] = all[i].String()
+		set(&texts[i], all[i].String())
 		if i > 0 && all[i] == all[i-1] {
 			r.fail(wrong(field, "%s is there twice", all[i]))
 		}
@@ -104,14 +111,14 @@ func (r *reader) masked(field string, text *string) netip.Prefix {
 	if p.IsValid() && p != p.Masked() {
 		r.fail(wrong(field, "%s has host bits: %s is meant", p, p.Masked()))
 	}
-	*text = p.String()
+	set(text, p.String())
 	return p
 }
 
 // interfacePrefix is an address with the prefix length of its network.
 func (r *reader) interfacePrefix(field string, text *string) netip.Prefix {
 	p := r.parsePrefix(field, *text)
-	*text = p.String()
+	set(text, p.String())
 	return p
 }
 
@@ -124,7 +131,7 @@ func (r *reader) mac(field string, text *string) net.HardwareAddr {
 		r.fail(wrong(field, "%q is no MAC address: six bytes in hex, with colons", *text))
 		return nil
 	}
-	*text = mac.String()
+	set(text, mac.String())
 	return mac
 }
 
