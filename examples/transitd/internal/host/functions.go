@@ -77,7 +77,7 @@ func inNoChain(ctx context.Context, dp *dataplane.Dataplane, name string) error 
 
 func checkFunction(f *pb.Function) error {
 	var r reader
-	r.file("name", f.Name)
+	r.function("name", f.Name)
 	switch {
 	case f.Name == trial:
 		r.fail(wrong("name", "%q is the daemon's own", trial))

@@ -130,7 +130,7 @@ func checkStage(s *pb.Stage) error {
 	}
 	var r reader
 	for i, f := range s.Functions {
-		r.file(fmt.Sprintf("functions[%d]", i), f)
+		r.function(fmt.Sprintf("functions[%d]", i), f)
 	}
 	return r.err
 }

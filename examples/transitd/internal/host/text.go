@@ -157,6 +157,17 @@ func (r *reader) file(field, name string) {
 	}
 }
 
+// function is a name that the library takes for one.
+func (r *reader) function(field, name string) {
+	ok := len(name) > 0 && len(name) < 64
+	for _, c := range []byte(name) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+	}
+	if !ok {
+		r.fail(wrong(field, "%q is no name: letters, digits, - and _, 63 at most", name))
+	}
+}
+
 func texts[T fmt.Stringer](all []T) []string {
 	var out []string
 	for _, a := range all {

@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// LocalEndpoint is a workload of this host. Its key is VNI/address, with the first of its addresses.
+// LocalEndpoint is a workload of this host. Its key is VNI/address, with the lowest of its addresses, IPv4 before IPv6.
 type LocalEndpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of its VPC.

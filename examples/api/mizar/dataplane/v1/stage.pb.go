@@ -89,7 +89,7 @@ type StageScope struct {
 	Point StagePoint `protobuf:"varint,1,opt,name=point,proto3,enum=mizar.dataplane.v1.StagePoint" json:"point,omitempty"`
 	// Of a VPC. Zero: all packets of the host.
 	Vni uint32 `protobuf:"varint,2,opt,name=vni,proto3" json:"vni,omitempty"`
-	// Of an endpoint of the VPC on this host. Empty: all of the VPC.
+	// Of an endpoint of the VPC on this host, by any of its addresses; it is told by the lowest. Empty: all of the VPC.
 	Address       string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
