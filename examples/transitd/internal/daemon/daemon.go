@@ -50,7 +50,12 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
 	server.Register(mux, h, server.Options{Tables: tables(meter), Handler: options})
 	health := listen.NewHealth(server.Services()...)
 	health.Mount(mux, options...)
-	s, err := listen.New(listen.Config{Listen: c.Listen, RPC: c.RPC}, mux, log)
+	denied := func(made listen.Call) {
+		if made.Denied {
+			shown.Denied(made.Code)
+		}
+	}
+	s, err := listen.New(listen.Config{Listen: c.Listen, RPC: c.RPC, Observe: denied}, mux, log)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

@@ -26,6 +26,8 @@ type Call struct {
 	Duration time.Duration
 	// Stream says that it lasted as long as the client liked.
 	Stream bool
+	// Denied says that it was refused for who made it, or how often, and no handler heard of it.
+	Denied bool
 }
 
 const (
@@ -82,7 +84,7 @@ func (c *call) end(w *response, r *http.Request, took time.Duration, warn func(s
 	if c.code == "" {
 		c.code = w.code()
 	}
-	made := Call{Procedure: unknown, Identity: c.who, Code: c.code, Duration: took, Stream: c.stream != nil}
+	made := Call{Procedure: unknown, Identity: c.who, Code: c.code, Duration: took, Stream: c.stream != nil, Denied: c.denied != nil}
 	if c.known {
 		made.Procedure = c.path
 	}

@@ -61,6 +61,7 @@ func TestRefused(t *testing.T) {
 					c := byTLS(t, w.tcp(0), own, r.cert, options...)
 					refused(t, c.get(t), r.code, dataplanev1.Cause_CAUSE_IDENTITY)
 					refused(t, c.add(t, 1), r.code, dataplanev1.Cause_CAUSE_IDENTITY)
+					require.True(t, w.ended(t, addEndpoint).Denied)
 					refused(t, c.bulk(t, 1), r.code, dataplanev1.Cause_CAUSE_IDENTITY)
 					s, err := c.stats.WatchEvents(t.Context(), connect.NewRequest(&dataplanev1.WatchEventsRequest{}))
 					if err == nil {

@@ -114,6 +114,9 @@ func TestScrape(t *testing.T) {
 	}
 	want[`mizar_series_dropped{kind="endpoint"}`], want[`mizar_series_dropped{kind="vpc"}`] = 0, 0
 	want["mizar_healthy{}"] = 1
+	for _, code := range []string{"unauthenticated", "permission_denied", "resource_exhausted"} {
+		want[fmt.Sprintf("mizar_rpc_denied_total{code=%q}", code)] = 0
+	}
 	for key, value := range want {
 		require.Contains(t, got, key)
 		require.InDelta(t, value, got[key], 0, key)

@@ -17,10 +17,11 @@ type rpc struct {
 	duration *prometheus.HistogramVec
 	inFlight *prometheus.GaugeVec
 	messages *prometheus.CounterVec
+	denied   *prometheus.CounterVec
 }
 
 func newRPC() *rpc {
-	return &rpc{
+	r := &rpc{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "mizar_rpc_duration_seconds",
 			Help: "How long RPCs took, by procedure, type (unary or stream) and code; streams for as long as they were open.",
@@ -35,15 +36,26 @@ func newRPC() *rpc {
 			Name: "mizar_rpc_stream_messages_total",
 			Help: "Messages of streams that were taken (receive) and sent (transmit).",
 		}, []string{"procedure", "direction"}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mizar_rpc_denied_total",
+			Help: "RPCs that were refused, for who made them or how often, before any handler heard of them.",
+		}, []string{"code"}),
 	}
+	for _, c := range []connect.Code{connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeResourceExhausted} {
+		r.denied.WithLabelValues(c.String()) // at zero, so that the first is a rise
+	}
+	return r
 }
 
 func (r *rpc) collectors() []prometheus.Collector {
-	return []prometheus.Collector{r.duration, r.inFlight, r.messages}
+	return []prometheus.Collector{r.duration, r.inFlight, r.messages, r.denied}
 }
 
-// Interceptor measures calls of handlers, unary and streaming. It belongs outside of all that may refuse a call, so
-// that refusals are measured, too. It does not look at clients.
+// Denied counts a call that never came as far as the interceptor, by its code.
+func (m *Metrics) Denied(code string) { m.rpc.denied.WithLabelValues(code).Inc() }
+
+// Interceptor measures calls of handlers, unary and streaming. Among interceptors it is the outermost, so that what
+// others refuse is measured, too; for what is refused before, there is [Metrics.Denied]. It does not look at clients.
 func (m *Metrics) Interceptor() connect.Interceptor { return m.rpc }
 
 // WrapUnary implements connect.Interceptor.

@@ -149,3 +149,12 @@ func TestStream(t *testing.T) {
 	require.Zero(t, got.of("mizar_rpc_in_flight").sum())
 	require.EqualValues(t, 1, got.of(durations, procedure, `code="unavailable"`, `type="stream"`).sum())
 }
+
+func TestDenied(t *testing.T) {
+	m, _ := serveRPC(t, new(stats))
+	require.Zero(t, scrape(t, m).of("mizar_rpc_denied_total", `code="unauthenticated"`).sum())
+	m.Denied("unauthenticated")
+	m.Denied("unauthenticated")
+	require.EqualValues(t, 2, scrape(t, m).of("mizar_rpc_denied_total", `code="unauthenticated"`).sum())
+	require.Zero(t, scrape(t, m).of("mizar_rpc_denied_total", `code="permission_denied"`).sum())
+}
