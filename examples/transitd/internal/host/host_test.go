@@ -3,6 +3,7 @@
 package host
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -64,7 +65,9 @@ func (w *world) reset(t *testing.T) {
 	_, _, err := h.RemoveEndpoints(ctx, keys, "test")
 	require.NoError(t, err)
 	w.close(t)
-	w.options.StateDir = filepath.Join(t.TempDir(), "state")
+	// Not the part's own: that would be gone when the next one opens it.
+	w.states++
+	w.options.StateDir = filepath.Join(w.dir, fmt.Sprint(w.states))
 	w.open(t)
 	w.requireState(t, &pb.State{})
 }

@@ -33,6 +33,8 @@ type world struct {
 	ns, far *netns.Handle
 	options Options
 	h       *Host // nil: closed
+	dir     string
+	states  int // directories in there that were its
 }
 
 var limits = bpf.Limits{
@@ -44,7 +46,7 @@ func newWorld(t testing.TB) *world {
 	testutil.Root(t)
 	testutil.Leaks(t)
 	bpffs := testutil.BPFFS(t)
-	w := &world{ns: testutil.NewNS(t), far: testutil.NewNS(t)}
+	w := &world{ns: testutil.NewNS(t), far: testutil.NewNS(t), dir: t.TempDir()}
 	testutil.Veth(t, w.ns, "eth0", w.far, "eth0")
 	for i, ns := range []*netns.Handle{w.ns, w.far} {
 		testutil.Addr(t, ns, "eth0", fmt.Sprintf("192.0.2.%d/24", i+1))
@@ -53,7 +55,7 @@ func newWorld(t testing.TB) *world {
 	testutil.Ready(t, w.ns, "eth0")
 	w.options = Options{
 		Dataplane: dataplane.Config{Name: "a", BPFFS: bpffs, Limits: limits, NetNS: fmt.Sprintf("/proc/self/fd/%d", w.ns.FD())},
-		StateDir:  filepath.Join(t.TempDir(), "state"),
+		StateDir:  filepath.Join(w.dir, "0"),
 	}
 	t.Cleanup(func() { w.close(t) })
 	return w
