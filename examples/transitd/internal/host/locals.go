@@ -263,6 +263,11 @@ func toLocal(e *pb.LocalEndpoint) (endpoint.Config, error) {
 		c.Allowed = append(c.Allowed, r.masked(fmt.Sprintf("allowed[%d]", i), &e.Allowed[i]))
 	}
 	slices.SortFunc(c.Allowed, comparePrefix)
+	for i := 1; i < len(c.Allowed); i++ {
+		if c.Allowed[i] == c.Allowed[i-1] {
+			r.fail(wrong("allowed", "%s is there twice", c.Allowed[i]))
+		}
+	}
 	if allowed := texts(c.Allowed); !slices.Equal(allowed, e.Allowed) {
 		e.Allowed = allowed
 	}

@@ -31,6 +31,9 @@ func bridges(p *plumb.Plumber) kind {
 				r.ifname(fmt.Sprintf("ports[%d]", i), port)
 			}
 			slices.Sort(b.Ports)
+			if len(slices.Compact(slices.Clone(b.Ports))) < len(b.Ports) {
+				r.fail(wrong("ports", "one is there twice"))
+			}
 			return r.err
 		},
 		get: func(ctx context.Context, b *pb.Bridge) (*pb.Bridge, error) {
