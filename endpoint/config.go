@@ -73,6 +73,13 @@ type Route struct {
 // virtualMAC is what the agent answers every ARP and neighbour request with; lib/address.h has it too.
 var virtualMAC = [6]byte{0xfe, 0x6d, 0x69, 0x7a, 0x61, 0x72}
 
+// Validate tells what [Manager.Create] would refuse a config for without a look at the host, and is nil where that is
+// nothing: [maps.ErrInvalid], [ErrMTU], [bpf.ErrNotSupported].
+func (c Config) Validate() error {
+	_, err := c.validate()
+	return err
+}
+
 // validate says what is wrong with a config by itself, and fills in what needs no look at the host. It
 // does not change what the caller's slices hold.
 func (c Config) validate() (Config, error) {

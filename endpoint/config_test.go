@@ -25,6 +25,7 @@ func good() Config {
 }
 
 func TestConfigDefaults(t *testing.T) {
+	require.NoError(t, good().Validate())
 	c, err := good().validate()
 	require.NoError(t, err)
 	require.Equal(t, "eth0", c.Interface)
@@ -61,6 +62,7 @@ func TestConfigAccepts(t *testing.T) {
 			c := good()
 			change(&c)
 			_, err := c.validate()
+			require.Equal(t, err, c.Validate())
 			require.NoError(t, err)
 		})
 	}

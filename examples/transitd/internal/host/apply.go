@@ -50,7 +50,7 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	}
 	answer := &pb.ApplyResponse{Changed: p.differs(), Steps: p.lines(), Summary: p.sums()}
 	if !r.DryRun && !p.change.empty() || !r.DryRun && p.differs() {
-		err := h.commit(ctx, p.change, func(ctx context.Context) error { return p.run(ctx, false, nil) })
+		err := h.commit(ctx, p.change, func(ctx context.Context) error { return h.run(ctx, p, false, nil) })
 		if err != nil {
 			return nil, err
 		}
@@ -83,12 +83,14 @@ func (h *Host) settleStages(ctx context.Context, g *goal) error {
 	return nil
 }
 
+// outcomes are what steps come to.
+var outcomes = [...]pb.Outcome{
+	pb.Action_ACTION_ADD: pb.Outcome_OUTCOME_ADDED, pb.Action_ACTION_UPDATE: pb.Outcome_OUTCOME_REPLACED,
+	pb.Action_ACTION_REPLACE: pb.Outcome_OUTCOME_REPLACED, pb.Action_ACTION_REMOVE: pb.Outcome_OUTCOME_REMOVED,
+}
+
 // announce tells watchers what was done.
 func (h *Host) announce(p *plan, by string) {
-	outcomes := map[pb.Action]pb.Outcome{
-		pb.Action_ACTION_ADD: pb.Outcome_OUTCOME_ADDED, pb.Action_ACTION_UPDATE: pb.Outcome_OUTCOME_REPLACED,
-		pb.Action_ACTION_REPLACE: pb.Outcome_OUTCOME_REPLACED, pb.Action_ACTION_REMOVE: pb.Outcome_OUTCOME_REMOVED,
-	}
 	for _, s := range p.steps {
 		if len(s.lines) == 0 {
 			continue

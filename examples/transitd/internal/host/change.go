@@ -52,6 +52,7 @@ func (h *Host) commit(ctx context.Context, c *change, do func(context.Context) e
 	if err := h.journal.Begin(h.forward(c)); err != nil {
 		return err
 	}
+	defer h.beat.Add(1)
 	if err := do(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(err, h.journal.End(h.backward(c)))
 	}

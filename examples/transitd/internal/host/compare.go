@@ -20,6 +20,8 @@ type goal struct {
 	places map[tables.EndpointKey]place
 	// asked is by what what is there was asked for; nil: not known.
 	asked func(n name) proto.Message
+	// fresh tells whether what is there is of a change of ours that was cut short; nil: nothing is.
+	fresh func(n name) bool
 	// removes tells whether what is there, and not wanted, goes. What does not is foreign.
 	removes      func(n name) bool
 	removesPlace func(key tables.EndpointKey) bool
@@ -72,13 +74,18 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 		} else {
 			want = asked // with what was made up, which stays
 		}
+		if there != nil && !there.own {
+			there.fresh = g.fresh != nil && g.fresh(n)
+			k.foreign(ctx, there, want)
+		}
 		switch {
 		case there == nil:
 			s := p.add(k.when(want), &pb.PlanStep{Action: pb.Action_ACTION_ADD, Kind: n.kind, Key: key}, h.write(p, k, n, want, nil), h.unwrite(p, k, n))
 			s.refused = func(ctx context.Context) error { return k.refuses(ctx, want, nil) }
 		case there.broken == "" && k.same(ctx, want, there, g.asked(n)):
 			p.summary[n.kind].Unchanged++
-			if _, ok := p.change.put[n]; ok {
+			_, changes := p.change.put[n]
+			if e, ok := want.(*pb.LocalEndpoint); changes || ok && e.Status == nil { // what was made up is not known yet
 				p.change.put[n] = withAsked(ctx, k, want, there)
 			}
 		default:

@@ -16,7 +16,12 @@ import (
 )
 
 // UpdateFunctionMap writes to one of a function's own maps. What is in these is the functions' and not kept on disk.
-func (h *Host) UpdateFunctionMap(ctx context.Context, r *pb.UpdateFunctionMapRequest) (written, deleted int, err error) {
+func (h *Host) UpdateFunctionMap(ctx context.Context, r *pb.UpdateFunctionMapRequest, by string) (written, deleted int, err error) {
+	defer func() {
+		if written+deleted > 0 {
+			h.changed(pb.Kind_KIND_FUNCTION, r.Function, pb.Outcome_OUTCOME_REPLACED, written+deleted, by)
+		}
+	}()
 	err = h.functionMap(ctx, r.Function, r.Map, func(m *ebpf.Map) error {
 		size := int(m.ValueSize())
 		if perCPU(m) {

@@ -57,6 +57,7 @@ func functions(dp *dataplane.Dataplane) kind {
 		},
 		fits:   func(_ context.Context, _, _ *pb.Function) bool { return true }, // the kernel keeps no object
 		hidden: true,
+		unseen: true,
 		of:     func(s *pb.State) *[]*pb.Function { return &s.Functions },
 		phase:  func(*pb.Function) int { return phaseFunction },
 	}

@@ -40,7 +40,9 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 	if len(h.unrepaired) == 0 {
 		return 0, nil
 	}
-	p, err := h.compare(ctx, h.standing())
+	g := h.standing()
+	g.removes = func(n name) bool { _, going := h.going[n]; return going }
+	p, err := h.compare(ctx, g)
 	if err != nil {
 		return 0, err
 	}
@@ -57,6 +59,8 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 		c := newChange()
 		if m, ok := h.asked[n.kind][n.key]; ok {
 			c.put[n] = m
+		} else if m, going := h.going[n]; going {
+			c.gone[n] = m
 		}
 		err := h.commit(ctx, c, func(ctx context.Context) error {
 			err := s.do(ctx)
@@ -72,6 +76,11 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 		}
 		if err != nil {
 			still[n] = err.Error()
+		}
+	}
+	for n := range h.going {
+		if _, left := still[n]; !left {
+			delete(h.going, n)
 		}
 	}
 	h.unrepaired = still

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -22,16 +23,15 @@ const (
 
 // problems are what was found wrong last.
 type problems struct {
-	mu    sync.Mutex
-	until time.Time // it is told again
+	mu    sync.Mutex // taken before the writer's
+	until time.Time  // it is told again, unless stale
+	known bool       // there was a look
 	last  []*pb.Problem
+	stale atomic.Bool // something changed that may have been a problem
 }
 
-func (p *problems) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.until = time.Time{}
-}
+// forget waits for nobody: it is called by who writes.
+func (p *problems) forget() { p.stale.Store(true) }
 
 // Health tells how the host is: what differs from what was asked for is a problem.
 func (h *Host) Health(ctx context.Context) (*pb.GetHealthResponse, error) {
@@ -53,15 +53,23 @@ func (h *Host) findProblems(ctx context.Context) ([]*pb.Problem, error) {
 	h.problems.mu.Lock()
 	defer h.problems.mu.Unlock()
 	began := time.Now()
-	if began.Before(h.problems.until) {
+	if began.Before(h.problems.until) && !h.problems.stale.Load() {
 		return h.problems.last, nil
 	}
-	h.writer.Lock() // no half of a change is a problem
+	if !h.writer.TryLock() { // no half of a change is a problem
+		if h.problems.known {
+			return h.problems.last, nil // and who asks does not wait for a long one
+		}
+		h.writer.Lock()
+	}
+	h.problems.stale.Store(false)
 	p, err := h.compare(ctx, h.standing())
 	h.writer.Unlock()
 	if err != nil {
+		h.problems.forget()
 		return nil, err
 	}
+	h.problems.known = true
 	h.problems.last = nil
 	for _, line := range p.lines() {
 		h.problems.last = append(h.problems.last, &pb.Problem{Kind: line.Kind, Key: line.Key, Message: problem(line)})
@@ -77,19 +85,24 @@ func problem(line *pb.PlanStep) string {
 	return line.Detail
 }
 
-// Alive tells whether the daemon gets anything done: the data-plane answers, and no write has been under way all the
-// time until ctx ends.
+// Alive tells whether the daemon gets anything done: the data-plane answers, and whoever writes comes on, step by step
+// or change by change, before ctx ends.
 func (h *Host) Alive(ctx context.Context) error {
 	if _, err := h.dp.Stats.Lost(ctx); err != nil {
 		return err
 	}
-	for !h.writer.TryLock() {
+	for began := h.beat.Load(); ; {
+		if h.writer.TryLock() {
+			h.writer.Unlock()
+			return nil
+		}
+		if h.beat.Load() != began {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	h.writer.Unlock()
-	return nil
 }

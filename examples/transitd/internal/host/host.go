@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -42,7 +43,8 @@ type Host struct {
 	kinds  map[pb.Kind]kind // but endpoints of other hosts
 	byName map[protoreflect.FullName]kind
 
-	writer sync.Mutex // over a write as a whole: to the journal, to the kernel, and below
+	writer sync.Mutex    // over a write as a whole: to the journal, to the kernel, and below
+	beat   atomic.Uint64 // how many changes, or steps of one, were made
 
 	mu            sync.RWMutex // over what follows; writing takes writer, too
 	asked         map[pb.Kind]map[string]proto.Message
@@ -51,7 +53,8 @@ type Host struct {
 	sum           uint64                        // of all that was asked for
 	repairs       []*pb.Repair
 
-	unrepaired map[name]string // what could not be repaired at the start, and why; over it is writer
+	unrepaired map[name]string        // what could not be repaired at the start, and why; over it is writer
+	going      map[name]proto.Message // of that, what is to be removed; likewise
 
 	problems problems
 	events   broker

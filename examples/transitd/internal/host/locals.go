@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -27,6 +28,7 @@ const namespaces = "/run/netns"
 type locals struct {
 	dp      *dataplane.Dataplane
 	plumber *plumb.Plumber
+	away    away
 }
 
 func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
@@ -46,6 +48,9 @@ func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		hidden: true, // namespace, routes, prefix lengths
 		broken: func(e *pb.LocalEndpoint) string { return wreck(e.Status.GetGone(), e.Status.GetPartial()) },
 		lacks:  l.unplugged,
+		lend:   lend,
+		tidy:   l.tidy,
+		ready:  l.ready,
 		gap:    func(_, _ *pb.LocalEndpoint) bool { return true },
 		of:     func(s *pb.State) *[]*pb.LocalEndpoint { return &s.LocalEndpoints },
 		phase:  func(*pb.LocalEndpoint) int { return phaseLocalEndpoint },
@@ -144,6 +149,41 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 	return nil, err
 }
 
+// ready finds what would take an endpoint away, and then not make the new one.
+func (l *locals) ready(ctx context.Context, want, there *pb.LocalEndpoint) error {
+	if there == nil {
+		return nil // Create checks, and nothing is lost
+	}
+	named := want
+	if atBridge(want) {
+		named = withHostInterface(want)
+	}
+	c, err := toLocal(named)
+	if err != nil {
+		return err
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if ns := want.GetNetns(); ns != "" {
+		if _, err := os.Stat(filepath.Join(namespaces, ns)); err != nil {
+			return fmt.Errorf("namespace %s: %w", ns, dataplane.ErrNotFound)
+		}
+	}
+	if name := want.GetAdopt(); name != "" {
+		switch there, err := l.plumber.Exists(name); {
+		case err != nil:
+			return err
+		case !there:
+			return fmt.Errorf("interface %s: %w", name, dataplane.ErrNotFound)
+		}
+	}
+	if atBridge(want) && named.HostInterface != there.GetStatus().GetHostInterface() {
+		_, err = l.plumber.CheckPort(ctx, portOf(named))
+	}
+	return err
+}
+
 // keep remembers the chains of an endpoint, which go with it: one that is made anew has them again.
 func (l *locals) keep(ctx context.Context, there *pb.LocalEndpoint) (func(context.Context, *pb.LocalEndpoint) error, error) {
 	var chains []dataplane.Chain
@@ -207,7 +247,9 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 
 func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
 	name := there.GetStatus().GetHostInterface()
-	if atBridge(there) {
+	// A foreign one may be at a port, too: nobody remembers.
+	port := atBridge(there) || there.GetStatus().GetAdopted()
+	if port {
 		if err := l.plumber.ShutPort(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
 			return err
 		}
@@ -215,10 +257,44 @@ func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
 	if err := l.dp.Endpoint.Delete(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
 		return err
 	}
-	if atBridge(there) {
+	if port {
 		return l.unplug(ctx, name)
 	}
 	return nil
+}
+
+// tidy removes the port of an endpoint that is not there, unless another has it by now.
+func (l *locals) tidy(ctx context.Context, asked *pb.LocalEndpoint) error {
+	if !atBridge(asked) {
+		return nil
+	}
+	name := withHostInterface(asked).HostInterface
+	for e, err := range l.dp.Endpoint.Local(ctx) {
+		if err != nil {
+			return err
+		}
+		if e.HostInterface == name {
+			return nil
+		}
+	}
+	return l.unplug(ctx, name)
+}
+
+// lend: the kernel tells neither the networks of addresses nor anything of the workload's side.
+func lend(foreign, want *pb.LocalEndpoint) *pb.LocalEndpoint {
+	m := proto.CloneOf(foreign)
+	if !m.GetStatus().GetAdopted() {
+		m.Place, m.Interface, m.Routes, m.NoRoutes = want.Place, want.Interface, want.Routes, want.NoRoutes
+	}
+	for i, a := range m.Addresses {
+		for _, w := range want.Addresses {
+			p, q := netip.MustParsePrefix(a), netip.MustParsePrefix(w) // both were checked
+			if p.Addr() == q.Addr() {
+				m.Addresses[i] = w
+			}
+		}
+	}
+	return m
 }
 
 // localFits compares what the kernel tells; what was left open fits.

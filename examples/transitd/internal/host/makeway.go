@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	"google.golang.org/protobuf/proto"
@@ -137,7 +138,11 @@ func (h *Host) split(p *plan, i, phase int, k kind, there *have, want proto.Mess
 		if err := write(ctx); err != nil || r.restore == nil {
 			return err
 		}
-		return r.restore(ctx, p.change.put[n])
+		err := r.restore(ctx, p.change.put[n])
+		if err != nil { // whoever undoes the steps before expects nothing of this one
+			err = errors.Join(err, k.unwrite(ctx, &have{key: n.key, msg: p.change.put[n]}))
+		}
+		return err
 	}
 	p.count(n.kind, pb.Action_ACTION_ADD, 1)
 	p.add(phase, &pb.PlanStep{Action: pb.Action_ACTION_REMOVE, Kind: n.kind, Key: n.key, Detail: "makes way"}, r.do, r.undo)

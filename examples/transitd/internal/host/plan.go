@@ -103,9 +103,10 @@ func (p *plan) refused(ctx context.Context) error {
 
 // run takes the steps of a plan. The first that fails ends it, and those before it are undone; with goOn the others
 // are taken all the same, and failed hears of each.
-func (p *plan) run(ctx context.Context, goOn bool, failed func(s step, err error)) error {
+func (h *Host) run(ctx context.Context, p *plan, goOn bool, failed func(s step, err error)) error {
 	for i, s := range p.steps {
 		err := s.do(ctx)
+		h.beat.Add(1)
 		switch {
 		case err == nil && len(s.lines) == 0:
 			continue

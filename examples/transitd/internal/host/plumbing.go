@@ -69,6 +69,10 @@ func routes(p *plumb.Plumber) kind {
 		key:   func(r *pb.Route) string { return pathKey(table(r.GetTable()), r.GetDestination()) },
 		check: func(r *pb.Route) error { _, err := toRoute(r); return err },
 		get: func(ctx context.Context, r *pb.Route) (*pb.Route, error) {
+			var read reader
+			if read.masked("destination", &r.Destination); read.err != nil {
+				return nil, read.err
+			}
 			all, err := p.Routes(ctx)
 			return one(all, err, fromRoute, func(have *pb.Route) bool {
 				return have.Destination == r.Destination && table(have.Table) == table(r.Table)
@@ -151,6 +155,9 @@ func addresses(p *plumb.Plumber) kind {
 		key:   func(a *pb.Address) string { return a.GetInterface() + "/" + a.GetAddress() },
 		check: func(a *pb.Address) error { _, err := toAddress(a); return err },
 		get: func(ctx context.Context, a *pb.Address) (*pb.Address, error) {
+			if _, err := toAddress(a); err != nil {
+				return nil, err
+			}
 			all, err := p.Addresses(ctx)
 			return one(all, err, fromAddress, func(have *pb.Address) bool {
 				return have.Interface == a.Interface && have.Address == a.Address

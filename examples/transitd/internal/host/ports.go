@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
 	"github.com/mizar-go/mizar/examples/transitd/internal/plumb"
 )
 
@@ -33,7 +36,16 @@ func portName(e *pb.LocalEndpoint) string { return "mzb" + etag(sum(bare(e)))[:1
 
 // plug makes the port. What has to be undone if the endpoint fails, unplug does.
 func (l *locals) plug(ctx context.Context, e *pb.LocalEndpoint) error {
-	if _, err := l.plumber.AddPort(ctx, portOf(e)); err != nil {
+	if e.GetOvs() != nil {
+		if why := l.away.still(); why != "" {
+			return fmt.Errorf("add port %s: %w: %s", e.HostInterface, ovs.ErrUnavailable, why)
+		}
+	}
+	_, err := l.plumber.AddPort(ctx, portOf(e))
+	if errors.Is(err, ovs.ErrUnavailable) {
+		l.away.now(err.Error())
+	}
+	if err != nil {
 		return fmt.Errorf("add port %s: %w", e.HostInterface, err)
 	}
 	return nil
@@ -51,8 +63,15 @@ func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
 	if !atBridge(e) {
 		return ""
 	}
+	if e.GetOvs() != nil {
+		if why := l.away.still(); why != "" {
+			return why
+		}
+	}
 	named := withHostInterface(e)
 	switch outcome, err := l.plumber.CheckPort(ctx, portOf(named)); {
+	case errors.Is(err, ovs.ErrUnavailable):
+		return l.away.now("its port: " + err.Error())
 	case err != nil:
 		return "its port: " + err.Error()
 	case outcome != plumb.Unchanged:
@@ -62,6 +81,32 @@ func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
 		return "its port is down"
 	}
 	return ""
+}
+
+// away remembers for a moment that Open vSwitch does not answer: who looks at many endpoints waits for it once.
+type away struct {
+	mu    sync.Mutex
+	until time.Time
+	why   string
+}
+
+// awayFor is longer than looking at all endpoints takes, and shorter than anybody notices.
+const awayFor = 5 * time.Second
+
+func (a *away) still() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if time.Now().Before(a.until) {
+		return a.why
+	}
+	return ""
+}
+
+func (a *away) now(why string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.until, a.why = time.Now().Add(awayFor), why
+	return why
 }
 
 // withHostInterface has the name that was made up, where none was asked for.

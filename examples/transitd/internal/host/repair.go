@@ -19,6 +19,7 @@ import (
 // unsure is what was being changed when the daemon died: nobody knows how far it came.
 type unsure struct {
 	was        map[name]proto.Message // before; a nil message: nothing
+	going      map[name]proto.Message // what was to be removed
 	gonePlaces map[maps.EndpointKey]struct{}
 }
 
@@ -36,7 +37,7 @@ func (h *Host) load() (unsure, error) {
 					u.was[n] = h.asked[n.kind][n.key]
 				}
 			}
-			u.gonePlaces = change.gonePlaces
+			u.going, u.gonePlaces = change.gone, change.gonePlaces
 		}
 		h.remember(change)
 		return nil
@@ -91,7 +92,8 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 		}
 		return h.askedFor(n.kind, n.key)
 	}
-	g.removes = func(n name) bool { was, touched := u.was[n]; return touched && was != nil }
+	g.fresh = func(n name) bool { was, touched := u.was[n]; return touched && was == nil }
+	g.removes = func(n name) bool { _, going := u.going[n]; return going }
 	g.removesPlace = func(key maps.EndpointKey) bool { _, going := u.gonePlaces[key]; return going }
 	if err := h.sweepWrecks(ctx, u); err != nil {
 		return err
@@ -100,10 +102,13 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	if err != nil {
 		return err
 	}
-	h.unrepaired = make(map[name]string)
-	err = p.run(ctx, true, func(s step, err error) {
+	h.unrepaired, h.going = make(map[name]string), make(map[name]proto.Message)
+	err = h.run(ctx, p, true, func(s step, err error) {
 		if err != nil {
 			h.unrepaired[s.name()] = err.Error()
+			if m, going := u.going[s.name()]; going {
+				h.going[s.name()] = m
+			}
 		}
 		for _, line := range s.lines {
 			h.repaired(line, err)
@@ -128,7 +133,12 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 		}
 	}
 	if p.differs() || len(u.was)+len(u.gonePlaces) > 0 {
-		return h.journal.Rewrite(h.everything())
+		if err := h.journal.Rewrite(h.everything()); err != nil {
+			return err
+		}
+	}
+	if len(h.going) > 0 { // still to be done, also for the next start
+		return h.journal.Begin(h.forward(&change{gone: h.going}))
 	}
 	return nil
 }
@@ -214,6 +224,7 @@ func (h *Host) repaired(line *pb.PlanStep, err error) {
 		h.log.Error("not repaired", append(args, "error", err)...)
 	} else {
 		h.log.Warn("repaired", args...)
+		h.changed(line.Kind, line.Key, outcomes[line.Action], 1, "transitd")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -241,7 +241,7 @@ func testFunctionInUse(t *testing.T, w *world) {
 	require.NoError(t, err)
 	m := f.(*pb.Function).Status.Maps[0]
 	entry := &pb.MapEntry{Key: make([]byte, m.KeySize), Value: make([]byte, m.ValueSize)}
-	_, _, err = h.UpdateFunctionMap(t.Context(), &pb.UpdateFunctionMapRequest{Function: "m", Map: m.Name, Entries: []*pb.MapEntry{entry}})
+	_, _, err = h.UpdateFunctionMap(t.Context(), &pb.UpdateFunctionMapRequest{Function: "m", Map: m.Name, Entries: []*pb.MapEntry{entry}}, "test")
 	require.NoError(t, err)
 	for what, bad := range map[string][]byte{"garbage": []byte("\x7fELF garbage"), "refused": hostile(t)} {
 		_, _, err = h.Put(t.Context(), with(&pb.Function{Name: "m", Object: bad}, "*"), "test")
@@ -296,7 +296,7 @@ func testMapOfEachCPU(t *testing.T, w *world) {
 	for i := range all[0].Value {
 		all[0].Value[i] = byte(i)
 	}
-	_, _, err = h.UpdateFunctionMap(t.Context(), &pb.UpdateFunctionMapRequest{Function: "m", Map: m.Name, Entries: all})
+	_, _, err = h.UpdateFunctionMap(t.Context(), &pb.UpdateFunctionMapRequest{Function: "m", Map: m.Name, Entries: all}, "test")
 	require.NoError(t, err)
 	require.Equal(t, all[0].Value, read()[0].Value)
 }

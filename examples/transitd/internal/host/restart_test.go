@@ -260,10 +260,7 @@ func testFullDisk(t *testing.T, w *world) {
 // testForeignFunctionLost: a chain with a function that nobody asked for, and that a boot took: a problem, no more.
 func testForeignFunctionLost(t *testing.T, w *world) {
 	w.close(t)
-	j, _, err := journal.Open(w.options.StateDir, func(journal.Change, bool) error { return nil })
-	require.NoError(t, err)
-	require.NoError(t, j.Begin(journal.Change{Put: state(t, `{"vpcs":[{"vni":7}],"stages":[{"scope":{"point":"STAGE_POINT_DROP","vni":7},"functions":["gone"]}]}`)}))
-	require.NoError(t, errors.Join(j.End(journal.Change{}), j.Close()))
+	w.pend(t, state(t, `{"vpcs":[{"vni":7}],"stages":[{"scope":{"point":"STAGE_POINT_DROP","vni":7},"functions":["gone"]}]}`))
 	h := w.open(t)
 	health, err := h.Health(t.Context())
 	require.NoError(t, err)
@@ -271,4 +268,13 @@ func testForeignFunctionLost(t *testing.T, w *world) {
 	requireSame(t, &pb.State{Vpcs: []*pb.Vpc{{Vni: 7}}}, w.state(t))
 	w.apply(t, &pb.State{})
 	require.True(t, proto.Equal(&pb.State{}, w.h.everything()))
+}
+
+// pend has something be asked for while the host is closed.
+func (w *world) pend(t *testing.T, s *pb.State) {
+	t.Helper()
+	j, _, err := journal.Open(w.options.StateDir, func(journal.Change, bool) error { return nil })
+	require.NoError(t, err)
+	require.NoError(t, j.Begin(journal.Change{Put: s}))
+	require.NoError(t, errors.Join(j.End(journal.Change{}), j.Close()))
 }

@@ -42,6 +42,13 @@ type spec[M proto.Message] struct {
 	broken func(M) string
 	// lacks is broken for one that is whole, as far as it is known by what was asked for; nil: nothing.
 	lacks func(context.Context, M) string
+	// lend has a foreign one bear what the kernel does not tell, as it is wanted: if it has to be made anew, that is
+	// the best that is known; nil: the kernel tells all.
+	lend func(foreign, want M) M
+	// unseen: that one is there says nothing of what it is, unless that is known.
+	unseen bool
+	// tidy removes what may be left of one that is not there; nil: nothing is.
+	tidy func(ctx context.Context, asked M) error
 	// gap tells whether replacing one loses packets; nil: it does not.
 	gap func(want, have M) bool
 	// of are the resources of this kind in a state.
@@ -57,6 +64,7 @@ type have struct {
 	msg    proto.Message // as it was asked for, where that is known and more than the kernel can tell; with its status
 	own    bool          // somebody asked for it
 	broken string        // what is wrong with it
+	fresh  bool          // it is of a change of ours that was cut short
 }
 
 // etag of what is there.
@@ -80,6 +88,8 @@ type kind interface {
 	when(m proto.Message) int
 	overlay(ctx context.Context, h *have, asked proto.Message)
 	message() protoreflect.FullName
+	foreign(ctx context.Context, h *have, want proto.Message)
+	tidied(ctx context.Context, asked proto.Message) error
 }
 
 func (s *spec[M]) id() pb.Kind { return s.kind }
@@ -138,7 +148,27 @@ func (s *spec[M]) all(ctx context.Context) (map[string]*have, error) {
 // same tells whether what is there, if it is whole, is what is wanted. asked is what the one that is there was asked for by; nil: not
 // known.
 func (s *spec[M]) same(ctx context.Context, want proto.Message, h *have, asked proto.Message) bool {
+	if s.unseen && asked == nil && !h.fresh {
+		return false
+	}
 	return s.fits(ctx, want.(M), h.seen.(M)) && (!s.hidden || asked == nil || proto.Equal(bare(want), bare(asked)))
+}
+
+// foreign looks at one that nobody asked for, and that is wanted now.
+func (s *spec[M]) foreign(ctx context.Context, h *have, want proto.Message) {
+	if h.broken == "" && s.lacks != nil && s.fits(ctx, want.(M), h.seen.(M)) {
+		h.broken = s.lacks(ctx, withStatus(want.(M), h.seen.(M)))
+	}
+	if s.lend != nil {
+		h.msg = s.lend(h.seen.(M), want.(M))
+	}
+}
+
+func (s *spec[M]) tidied(ctx context.Context, asked proto.Message) error {
+	if s.tidy == nil {
+		return nil
+	}
+	return s.tidy(ctx, asked.(M))
 }
 
 func (s *spec[M]) loses(want proto.Message, h *have) bool {

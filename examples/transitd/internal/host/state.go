@@ -22,6 +22,7 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 				return
 			}
 		}
+		tag := h.Etag() // of before: what changes while it is read makes it an old one
 		wanted := func(id pb.Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, id) }
 		part := &pb.GetStateResponse{State: &pb.State{}}
 		for _, id := range slices.Sorted(maps.Keys(h.kinds)) {
@@ -66,7 +67,7 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 				}
 			}
 		}
-		part.Etag = h.Etag()
+		part.Etag = tag
 		yield(part, nil)
 	}
 }

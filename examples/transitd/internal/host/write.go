@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -48,17 +49,26 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	}
 	var current string
 	same := false
-	if there != nil {
+	asked := h.askedFor(k.id(), key)
+	switch {
+	case there != nil:
+		if !there.own {
+			k.foreign(ctx, there, want)
+		}
 		current = there.etag()
-		same = k.same(ctx, want, there, h.askedFor(k.id(), key))
+		same = k.same(ctx, want, there, asked)
+	case asked != nil: // it could not be made again, or went behind our back
+		current = etag(sum(bare(asked)))
+		same = proto.Equal(bare(asked), want)
 	}
 	if err := judge(etagOf(m), current, same); err != nil {
 		return nil, 0, &Error{Kind: k.id(), Key: key, Etag: current, Err: err}
 	}
-	if asked := h.askedFor(k.id(), key); asked != nil && proto.Equal(bare(asked), want) {
+	if asked != nil && proto.Equal(bare(asked), want) {
 		want = asked // with what was made up, which stays
 	}
-	if same && there.own && there.broken == "" {
+	whole := same && there != nil && there.broken == ""
+	if whole && there.own {
 		return out(there.msg), pb.Outcome_OUTCOME_UNCHANGED, nil
 	}
 	if !same {
@@ -72,8 +82,8 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	h.moved(c, want)
 	outcome := pb.Outcome_OUTCOME_UNCHANGED // of a foreign one that is as wanted, and becomes our own
 	err = h.commit(ctx, c, func(ctx context.Context) error {
-		if same && there.broken == "" {
-			c.put[n] = there.msg
+		if whole {
+			c.put[n] = withAsked(ctx, k, want, there)
 			return nil
 		}
 		outcome = pb.Outcome_OUTCOME_ADDED
@@ -81,18 +91,43 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 			outcome = pb.Outcome_OUTCOME_REPLACED
 		}
 		got, err := k.write(ctx, want, there)
-		if err == nil {
-			c.put[n] = got
+		if err != nil { // it may have taken away the rows of where it lived
+			return errors.Join(err, h.restorePlaces(ctx, h.were(c.gonePlaces)))
 		}
-		return err
+		c.put[n] = got
+		return nil
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	if outcome != pb.Outcome_OUTCOME_UNCHANGED {
 		h.changed(k.id(), key, outcome, 1, by)
+		h.alongWith(c, by)
 	}
 	return out(c.put[n]), outcome, nil
+}
+
+// alongWith tells watchers of what went with something else.
+func (h *Host) alongWith(c *change, by string) {
+	for n := range c.gone {
+		h.changed(n.kind, n.key, pb.Outcome_OUTCOME_REMOVED, 1, by)
+	}
+	for key := range c.gonePlaces {
+		h.changed(pb.Kind_KIND_ENDPOINT, key.String(), pb.Outcome_OUTCOME_REMOVED, 1, by)
+	}
+}
+
+// were are the rows of endpoints of other hosts as they are remembered.
+func (h *Host) were(keys map[maps.EndpointKey]struct{}) []wish {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var all []wish
+	for key := range keys {
+		if was, ok := h.places[key]; ok {
+			all = append(all, wish{key: key, had: was, there: true, own: true})
+		}
+	}
+	return all
 }
 
 // moved: an endpoint that is created here does not live elsewhere any more.
@@ -159,16 +194,15 @@ func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowM
 	c.gone[name{k.id(), key}] = there.msg
 	h.orphaned(c, there.msg)
 	err = h.commit(ctx, c, func(ctx context.Context) error {
-		err := k.unwrite(ctx, there)
-		if there.seen == nil { // but something may be left of it, as a port
-			return missingIsGone(err)
+		if there.seen == nil {
+			return k.tidied(ctx, there.msg)
 		}
-		return err
+		return k.unwrite(ctx, there)
 	})
 	if err != nil {
 		return 0, err
 	}
-	h.changed(k.id(), key, pb.Outcome_OUTCOME_REMOVED, 1, by)
+	h.alongWith(c, by)
 	return pb.Outcome_OUTCOME_REMOVED, nil
 }
 

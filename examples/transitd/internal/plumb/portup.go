@@ -17,3 +17,11 @@ func (p *Plumber) PortIsUp(hostInterface string) (bool, error) {
 	}
 	return l.Attrs().Flags&net.FlagUp != 0, nil
 }
+
+// Exists tells whether there is an interface of a name, whoever made it.
+func (p *Plumber) Exists(name string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, err := p.find(name)
+	return l != nil, explain(err)
+}

@@ -34,7 +34,7 @@ func (s functions) ListFunctions(ctx context.Context, _ *connect.Request[pb.List
 }
 
 func (s functions) UpdateFunctionMap(ctx context.Context, r *connect.Request[pb.UpdateFunctionMapRequest]) (*connect.Response[pb.UpdateFunctionMapResponse], error) {
-	written, deleted, err := s.h.UpdateFunctionMap(ctx, r.Msg)
+	written, deleted, err := s.h.UpdateFunctionMap(ctx, r.Msg, by(ctx))
 	return answer(&pb.UpdateFunctionMapResponse{Written: uint32(written), Deleted: uint32(deleted)}, err)
 }
 
