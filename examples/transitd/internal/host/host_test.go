@@ -28,7 +28,7 @@ func TestHost(t *testing.T) {
 		{"apply", testApply}, {"foreign", testForeign}, {"rollback", testRollback}, {"moves", testMoves},
 		{"drift", testDrift}, {"lost namespace", testLostNamespace}, {"pending", testPending}, {"journal on a full disk", testFullDisk},
 		{"foreign ones adopted", testForeignAdopted}, {"intact", testIntact}, {"heal and health", testHealAndHealth},
-		{"readers", testReaders}, {"foreign function", testForeignFunctionLost},
+		{"half deleted", testHalfDeleted}, {"readers", testReaders}, {"foreign function", testForeignFunctionLost},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.reset(t)

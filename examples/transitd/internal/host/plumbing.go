@@ -107,6 +107,9 @@ func routes(p *plumb.Plumber) kind {
 	}
 }
 
+// mostMTU is the largest that the kernel takes for a route; a larger one it makes this one.
+const mostMTU = 65535 - 15
+
 // mainTable is what zero means.
 const mainTable = 254
 
@@ -132,8 +135,8 @@ func toRoute(m *pb.Route) (plumb.Route, error) {
 	if m.Interface == "" && m.Via == "" {
 		r.fail(wrong("via", "a route has a next hop, an interface or both"))
 	}
-	if m.Mtu > 65535 {
-		r.fail(wrong("mtu", "%d bytes are more than 65535", m.Mtu))
+	if m.Mtu > mostMTU {
+		r.fail(wrong("mtu", "%d bytes are more than %d", m.Mtu, mostMTU))
 	}
 	if route.Via.IsValid() && route.Dst.IsValid() && route.Via.Is4() != route.Dst.Addr().Is4() {
 		r.fail(wrong("via", "%s and %s are not of one family", route.Via, route.Dst))

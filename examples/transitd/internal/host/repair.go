@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -147,6 +148,7 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 // that lack addresses, or all of them, and with these their names; and a function that was being tried.
 func (h *Host) sweepWrecks(ctx context.Context, u unsure) error {
 	touched := make(map[maps.EndpointKey]bool)
+	named := make(map[string][]maps.EndpointKey) // what endpoints had, by their interfaces
 	for n, was := range u.was {
 		if n.kind == pb.Kind_KIND_FUNCTION {
 			if err := h.dp.Function.Remove(ctx, trial); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
@@ -154,9 +156,15 @@ func (h *Host) sweepWrecks(ctx context.Context, u unsure) error {
 			}
 		}
 		for _, m := range []proto.Message{was, h.asked[n.kind][n.key]} {
-			if e, ok := m.(*pb.LocalEndpoint); ok {
-				for _, a := range localAddrs(e) {
-					touched[maps.EndpointKey{VNI: e.Vni, Addr: a}] = true
+			e, ok := m.(*pb.LocalEndpoint)
+			if !ok {
+				continue
+			}
+			for _, a := range localAddrs(e) {
+				key := maps.EndpointKey{VNI: e.Vni, Addr: a}
+				touched[key] = true
+				for _, name := range []string{e.HostInterface, e.GetAdopt(), e.GetStatus().GetHostInterface()} {
+					named[name] = append(named[name], key)
 				}
 			}
 		}
@@ -164,6 +172,7 @@ func (h *Host) sweepWrecks(ctx context.Context, u unsure) error {
 	if len(touched) == 0 {
 		return nil
 	}
+	delete(named, "")
 	var wrecks []*pb.LocalEndpoint
 	for e, err := range h.dp.Endpoint.Local(ctx) {
 		if err != nil {
@@ -171,14 +180,17 @@ func (h *Host) sweepWrecks(ctx context.Context, u unsure) error {
 		}
 		m := fromLocal(e)
 		n := name{pb.Kind_KIND_LOCAL_ENDPOINT, localKey(m)}
-		if _, found := u.was[n]; !e.Partial || found {
+		if _, found := u.was[n]; found {
 			continue
 		}
 		ours := len(e.Addrs) == 0
+		rest := len(e.Addrs) > 0 // of one whose rows went one by one
 		for _, a := range e.Addrs {
-			ours = ours || touched[maps.EndpointKey{VNI: e.VNI, Addr: a}]
+			key := maps.EndpointKey{VNI: e.VNI, Addr: a}
+			ours = ours || touched[key]
+			rest = rest && slices.Contains(named[e.HostInterface], key)
 		}
-		if ours {
+		if e.Partial && ours || rest {
 			wrecks = append(wrecks, m)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/internal/lab"
@@ -277,4 +278,28 @@ func (w *world) pend(t *testing.T, s *pb.State) {
 	require.NoError(t, err)
 	require.NoError(t, j.Begin(journal.Change{Put: s}))
 	require.NoError(t, errors.Join(j.End(journal.Change{}), j.Close()))
+}
+
+// testHalfDeleted: the daemon died between two rows of an endpoint that it deleted, and by the other one it has another
+// name.
+func testHalfDeleted(t *testing.T, w *world) {
+	one, _ := named(t, "one")
+	w.apply(t, state(t, `{"localEndpoints":[{"vni":7,"addresses":["10.0.0.3/24","10.0.0.4/24"],"netns":%q,"hostInterface":"mzhalf"}]}`, one))
+	h := w.h
+	g, err := h.goal(&pb.ApplyRequest{State: state(t, `{"endpoints":[{"vni":7,"address":"10.0.0.3","host":"192.0.2.2"}]}`)})
+	require.NoError(t, err)
+	p, err := h.compare(t.Context(), g)
+	require.NoError(t, err)
+	require.NoError(t, h.journal.Begin(h.forward(p.change)))
+	w.close(t)
+	pinned, err := bpf.LoadPinnedTables(filepath.Join(w.options.Dataplane.BPFFS, "mizar", "a", fmt.Sprintf("v%d", bpf.Layout), "tables"))
+	require.NoError(t, err)
+	rows, err := maps.Open(pinned)
+	require.NoError(t, err)
+	require.NoError(t, rows.Endpoints.Delete(maps.EndpointKey{VNI: 7, Addr: netip.MustParseAddr("10.0.0.3")}))
+	require.NoError(t, errors.Join(rows.Close(), pinned.Close()))
+	w.open(t)
+	w.requireState(t, state(t, `{"endpoints":[{"vni":7,"address":"10.0.0.3","host":"192.0.2.2"}]}`))
+	w.requireWhole(t)
+	require.False(t, testutil.Exists(t, w.ns, "mzhalf"))
 }
