@@ -103,33 +103,16 @@ func TestInterrupt(t *testing.T) {
 			default:
 				o.contenders, o.measures = nil, []string{provisioning}
 			}
-			err := run(ctx, o, io.Discard, trigger{at, cancel})
+			err := run(ctx, o, io.Discard, testutil.Trigger{On: at, Do: cancel})
 			require.ErrorIs(t, err, context.Canceled)
 		})
 	}
 }
 
-// trigger calls f when what is written speaks of something.
-type trigger struct {
-	of string
-	f  func()
-}
-
-func (w trigger) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(w.of)) {
-		w.f()
-	}
-	return len(b), nil
-}
-
 // leaks fails the test if the process holds more at its end, or if pins of this process are left.
 func leaks(t *testing.T) {
 	testutil.Leaks(t)
-	t.Cleanup(func() {
-		left, err := filepath.Glob(filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
-		require.NoError(t, err)
-		require.Empty(t, left)
-	})
+	testutil.NoFiles(t, filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
 }
 
 func TestOptions(t *testing.T) {

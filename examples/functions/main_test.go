@@ -43,32 +43,15 @@ func TestInterrupt(t *testing.T) {
 			leaks(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			require.ErrorIs(t, run(ctx, trigger{said, cancel}), context.Canceled)
+			require.ErrorIs(t, run(ctx, testutil.Trigger{On: said, Do: cancel}), context.Canceled)
 		})
 	}
-}
-
-// trigger calls f when what is written has something in it.
-type trigger struct {
-	said string
-	f    func()
-}
-
-func (w trigger) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(w.said)) {
-		w.f()
-	}
-	return len(b), nil
 }
 
 // leaks fails the test if the process holds more at its end, or if pins of this process are left.
 func leaks(t *testing.T) {
 	testutil.Leaks(t)
-	t.Cleanup(func() {
-		left, err := filepath.Glob(filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
-		require.NoError(t, err)
-		require.Empty(t, left)
-	})
+	testutil.NoFiles(t, filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
 }
 
 // One world in each mode has all of them, one after the other: it takes longer to build than they do.

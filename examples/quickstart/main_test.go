@@ -43,31 +43,14 @@ func TestInterrupt(t *testing.T) {
 			leaks(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			err := run(ctx, io.Discard, &progress{to: trigger{step, cancel}})
+			err := run(ctx, io.Discard, &progress{to: testutil.Trigger{On: step, Do: cancel}})
 			require.ErrorIs(t, err, context.Canceled)
 		})
 	}
 }
 
-// trigger calls f when what is written speaks of a step.
-type trigger struct {
-	step string
-	f    func()
-}
-
-func (w trigger) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(w.step)) {
-		w.f()
-	}
-	return len(b), nil
-}
-
 // leaks fails the test if the process holds more at its end, or if pins of this process are left.
 func leaks(t *testing.T) {
 	testutil.Leaks(t)
-	t.Cleanup(func() {
-		left, err := filepath.Glob(filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
-		require.NoError(t, err)
-		require.Empty(t, left)
-	})
+	testutil.NoFiles(t, filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")))
 }

@@ -37,6 +37,20 @@ func Leaks(t testing.TB) {
 	})
 }
 
+// NoFiles fails the test if, when it ends, there are files that match one of the patterns: what Leaks cannot know to
+// be the test's.
+func NoFiles(t testing.TB, patterns ...string) {
+	t.Helper()
+	t.Cleanup(func() {
+		for _, p := range patterns {
+			left, err := filepath.Glob(p)
+			if err != nil || len(left) > 0 {
+				t.Errorf("left behind: %s: %v %v", p, left, err)
+			}
+		}
+	})
+}
+
 // VerifyMain runs a package's tests, looks for leaks as [Leaks] does, and returns the status to exit
 // with. What killed runs left mounted it removes first.
 //

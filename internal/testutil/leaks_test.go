@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -120,5 +121,31 @@ func TestStarted(t *testing.T) {
 		"goroutine 9 [select]:": "",
 	} {
 		require.Equal(t, want, started(stack))
+	}
+}
+
+// failing is a test that notes that it failed.
+type failing struct {
+	testing.TB
+	ended  []func()
+	failed bool
+}
+
+func (f *failing) Helper()               {}
+func (f *failing) Cleanup(g func())      { f.ended = append(f.ended, g) }
+func (f *failing) Errorf(string, ...any) { f.failed = true }
+
+func TestNoFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, left := range []bool{false, true} {
+		f := &failing{TB: t}
+		NoFiles(f, filepath.Join(dir, "mine-*"))
+		if left {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "mine-1"), nil, 0o600))
+		}
+		for _, end := range f.ended {
+			end()
+		}
+		require.Equal(t, left, f.failed)
 	}
 }

@@ -47,7 +47,7 @@ func TestInterrupt(t *testing.T) {
 			leaks(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			require.ErrorIs(t, run(ctx, trigger{said, cancel}, bin), context.Canceled)
+			require.ErrorIs(t, run(ctx, testutil.Trigger{On: said, Do: cancel}, bin), context.Canceled)
 		})
 	}
 }
@@ -59,30 +59,9 @@ func TestFail(t *testing.T) {
 	require.ErrorContains(t, run(t.Context(), &bytes.Buffer{}, t.TempDir()), "no such file")
 }
 
-// trigger calls f when what is written has something in it.
-type trigger struct {
-	said string
-	f    func()
-}
-
-func (w trigger) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(w.said)) {
-		w.f()
-	}
-	return len(b), nil
-}
-
 // leaks fails the test if the process holds more at its end, or if pins, namespaces or files of this process are left.
 func leaks(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	testutil.Leaks(t)
-	t.Cleanup(func() {
-		for _, pattern := range []string{
-			filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")), lab.NamePath(unique() + "*"), filepath.Join(os.TempDir(), "*"),
-		} {
-			left, err := filepath.Glob(pattern)
-			require.NoError(t, err)
-			require.Empty(t, left)
-		}
-	})
+	testutil.NoFiles(t, filepath.Join(dataplane.DefaultBPFFS, "mizar", instance("*")), lab.NamePath(unique()+"*"), filepath.Join(os.TempDir(), "*"))
 }

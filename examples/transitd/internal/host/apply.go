@@ -49,7 +49,7 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 		delete(p.change.gonePlaces, key)
 	}
 	answer := &pb.ApplyResponse{Changed: p.differs(), Steps: p.lines(), Summary: p.sums()}
-	if !r.DryRun && !p.change.empty() || !r.DryRun && p.differs() {
+	if !r.DryRun && (!p.change.empty() || p.differs()) {
 		err := h.commit(ctx, p.change, func(ctx context.Context) error { return h.run(ctx, p, false, nil) })
 		if err != nil {
 			return nil, err
@@ -58,6 +58,16 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	}
 	answer.Etag = h.Etag()
 	return answer, nil
+}
+
+// checkKinds finds what is no kind.
+func (h *Host) checkKinds(all []pb.Kind) error {
+	for i, id := range all {
+		if h.kinds[id] == nil && id != pb.Kind_KIND_ENDPOINT {
+			return &Error{Field: fmt.Sprintf("kinds[%d]", i), Err: wrong("kinds", "%v is no kind", id)}
+		}
+	}
+	return nil
 }
 
 // settleStages names the endpoints of all stages that are wanted as they are named everywhere.
@@ -117,10 +127,10 @@ func (h *Host) goal(r *pb.ApplyRequest) (*goal, error) {
 		kinds: make(map[pb.Kind]bool), want: make(map[pb.Kind]map[string]proto.Message),
 		places: make(map[tables.EndpointKey]place, len(r.GetState().GetEndpoints())),
 	}
-	for i, id := range r.Kinds {
-		if h.kinds[id] == nil && id != pb.Kind_KIND_ENDPOINT {
-			return nil, &Error{Field: fmt.Sprintf("kinds[%d]", i), Err: wrong("kinds", "%v is no kind", id)}
-		}
+	if err := h.checkKinds(r.Kinds); err != nil {
+		return nil, err
+	}
+	for _, id := range r.Kinds {
 		g.kinds[id] = true
 	}
 	if len(r.Kinds) == 0 {

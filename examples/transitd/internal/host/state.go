@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -16,11 +15,9 @@ import (
 // size; the last part has the etag.
 func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size int) iter.Seq2[*pb.GetStateResponse, error] {
 	return func(yield func(*pb.GetStateResponse, error) bool) {
-		for i, id := range kinds {
-			if h.kinds[id] == nil && id != pb.Kind_KIND_ENDPOINT {
-				yield(nil, &Error{Field: fmt.Sprintf("kinds[%d]", i), Err: wrong("kinds", "%v is no kind", id)})
-				return
-			}
+		if err := h.checkKinds(kinds); err != nil {
+			yield(nil, err)
+			return
 		}
 		tag := h.Etag() // of before: what changes while it is read makes it an old one
 		wanted := func(id pb.Kind) bool { return len(kinds) == 0 || slices.Contains(kinds, id) }

@@ -293,7 +293,9 @@ func requireScrapesWhileClosing(t *testing.T, a *host) {
 	}
 	<-begun
 	require.NoError(t, a.dp.Close())
-	time.Sleep(50 * time.Millisecond)
+	for range cap(begun) + 4 { // those before, and some after
+		<-begun
+	}
 	close(stop)
 	wg.Wait()
 	before := scrape(t, m)
