@@ -4,7 +4,7 @@
 //
 //	transitctl get endpoints --vni 7
 //	transitctl apply -f host.yaml --dry-run
-//	transitctl watch events --reason DROP_SPOOFED
+//	transitctl watch events --reason DROP_SPOOF_ADDRESS
 //
 // transitctl --help has the rest.
 package main

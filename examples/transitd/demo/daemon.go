@@ -100,8 +100,9 @@ func (d *daemon) awaitLogged(ctx context.Context, since int64, part string) (str
 // close kills the daemon if it runs, and takes its data-plane down, and the host.
 func (d *daemon) close() (err error) {
 	if d.process != nil {
-		err = errors.Join(d.process.kill(), d.destroy())
+		err = d.process.kill()
 	}
+	err = errors.Join(err, d.destroy()) // also of one that was killed, and could not be started again
 	if d.log != nil {
 		err = errors.Join(err, d.log.Close())
 	}

@@ -41,8 +41,12 @@ func showRefused(ctx context.Context, w *world) error {
 		s.say("%s, and host-a's daemon logs:", strings.ToUpper(c.code))
 		s.print(line)
 	}
-	if _, code, err := s.ask(ctx, "--context", "a", "get", "vpc", "7"); err != nil || code != 0 {
-		return fmt.Errorf("the VPC that the auditor deleted: exit code %d, %v", code, err)
+	_, code, err := s.ask(ctx, "--context", "a", "get", "vpc", "7")
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return fmt.Errorf("the VPC that the auditor deleted: exit code %d", code)
 	}
 	return nil
 }

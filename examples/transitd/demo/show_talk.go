@@ -48,8 +48,12 @@ func (w *world) talk(ctx context.Context, tenant, other string) (err error) {
 		return err
 	}
 	for _, e := range ears {
-		if heard, err := e.Heard(); err != nil || heard > 0 {
-			return errors.Join(err, fmt.Errorf("%s heard %d frames while %s talked", other, heard, tenant))
+		heard, err := e.Heard()
+		if err != nil {
+			return err
+		}
+		if heard > 0 {
+			return fmt.Errorf("%s heard %d frames while %s talked", other, heard, tenant)
 		}
 	}
 	w.shell.say("%s, at the same addresses, heard 0 frames of it.", other)

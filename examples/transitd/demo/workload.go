@@ -69,7 +69,7 @@ func (w *workload) talk(ctx context.Context, to *workload, s *shell) error {
 	return nil
 }
 
-// forge has the workload take an address that is not its own, and send from there.
+// forge sends from an address that the workload has, and its endpoint has not.
 func (w *workload) forge(from, to netip.Addr) error {
 	server := netip.AddrPortFrom(to, 9)
 	conn, err := w.dial(netip.AddrPortFrom(from, 0), server)

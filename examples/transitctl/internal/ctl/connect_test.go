@@ -95,7 +95,7 @@ func TestMutualTLS(t *testing.T) {
 	require.Equal(t, "vpc/7\n", b.ok("get vpcs -o name"))
 	b.file("one.csv", "7,10.0.0.1,192.0.2.2\n")
 	require.Equal(t, "endpoints: 1 added, 0 unchanged\n", b.ok("add endpoints -f one.csv"))
-	require.Contains(t, b.ok("watch events --count 1"), "DROP_SPOOFED")
+	require.Contains(t, b.ok("watch events --count 1"), "DROP_SPOOF_ADDRESS")
 
 	b.fails(exitDenied, "get vpcs --ca theirs.crt", "nobody that is trusted", "--ca")
 	b.fails(exitDenied, "get vpcs --server-name other.example", "other.example", "--server-name")

@@ -400,7 +400,7 @@ func (f *fake) ListCounters(context.Context, *connect.Request[v1.ListCountersReq
 	defer f.mu.Unlock()
 	f.counted += 1000
 	return connect.NewResponse(&v1.ListCountersResponse{Counters: []*v1.Counter{
-		{Name: "DELIVER", Packets: 10 + f.counted, Bytes: 1000}, {Name: "DROP_SPOOFED", Drop: true, Packets: 3, Bytes: 0},
+		{Name: "DELIVER", Packets: 10 + f.counted, Bytes: 1000}, {Name: "DROP_SPOOF_ADDRESS", Drop: true, Packets: 3, Bytes: 0},
 	}, EventsLost: 2}), nil
 }
 
@@ -437,7 +437,7 @@ func (f *fake) WatchEvents(ctx context.Context, r *connect.Request[v1.WatchEvent
 	for _, m := range []*v1.WatchEventsResponse{
 		{},
 		{Event: &v1.Event{Time: at, Event: &v1.Event_Drop{Drop: &v1.Drop{
-			Reason: "DROP_SPOOFED", Hook: "agent_tcx", Ifindex: 9, Vni: 7, Length: 98, Source: "10.0.0.1", Destination: "10.0.0.2", Bytes: []byte{1, 2},
+			Reason: "DROP_SPOOF_ADDRESS", Hook: "agent_tcx", Ifindex: 9, Vni: 7, Length: 98, Source: "10.0.0.1", Destination: "10.0.0.2", Bytes: []byte{1, 2},
 		}}}},
 		{Event: &v1.Event{Time: at, Event: &v1.Event_Change{Change: &v1.Change{
 			Kind: v1.Kind_KIND_VPC, Key: "7", Outcome: v1.Outcome_OUTCOME_ADDED, Count: 1, By: "local",

@@ -74,7 +74,7 @@ that --host, --context or the context in use (transitctl config) name.
   transitctl add vpc 7 --divider 192.0.2.1
   transitctl create endpoint 7/10.0.0.1/24 --netns web
   transitctl apply -f host.yaml --dry-run
-  transitctl watch events --reason DROP_SPOOFED
+  transitctl watch events --reason DROP_SPOOF_ADDRESS
   transitctl trace 7 10.0.0.1 10.0.0.2`,
 		SilenceErrors: true, SilenceUsage: true,
 	}, "command")

@@ -17,7 +17,7 @@ func (c *cli) watchCommand() *cobra.Command {
 		Use: "watch events|counters|traffic", Short: "follow what happens",
 		Long: `Watch follows what happens until it is interrupted: events as they come, counters and traffic every so often, with
 what they rose by in a second. With -o json each is one line.`,
-		Example: `  transitctl watch events --reason DROP_SPOOFED --vni 7
+		Example: `  transitctl watch events --reason DROP_SPOOF_ADDRESS --vni 7
   transitctl watch events --no-drops -o json
   transitctl watch counters --interval 5s`,
 	}, "noun")

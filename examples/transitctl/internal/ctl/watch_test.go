@@ -39,7 +39,7 @@ func TestWatchEnds(t *testing.T) {
 		code, out, err := b.runWith(ctx, "", "watch", what, "--color", "never")
 		require.Equal(t, exitOK, code, err)
 		require.NotContains(t, err, "transitctl:")
-		require.Contains(t, out, "DROP_SPOOFED")
+		require.Contains(t, out, "DROP_SPOOF_ADDRESS")
 	}
 	b.over = true
 	code, _, err := b.run("watch events")
@@ -64,7 +64,7 @@ func TestWatchCounters(t *testing.T) {
 	m := regexp.MustCompile(`(?m)^DELIVER +2010 +1000 +(\d+) +0$`).FindStringSubmatch(looks[1])
 	require.NotNil(t, m, looks[1])
 	require.Regexp(t, `^[3-9]\d{3}$|^1[0-2]\d{3}$`, m[1])
-	require.Regexp(t, `(?m)^DROP_SPOOFED +3 +0 +0 +0$`, looks[1])
+	require.Regexp(t, `(?m)^DROP_SPOOF_ADDRESS +3 +0 +0 +0$`, looks[1])
 
 	for line := range strings.Lines(b.ok("watch traffic --count 3 --interval 10ms --vni 7 -o json")) {
 		var all struct{ Traffic []map[string]any }

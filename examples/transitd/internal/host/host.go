@@ -125,7 +125,7 @@ func (h *Host) openPlumber() (err error) {
 	if h.ovs, err = ovs.New(ovs.Options{Instance: instance, Socket: o.OVS, Logger: h.log}); err != nil {
 		return err
 	}
-	h.plumber, err = plumb.New(plumb.Options{Instance: instance, NetNS: o.Dataplane.NetNS, OVS: h.ovs, Logger: h.log})
+	h.plumber, err = plumb.New(plumb.Options{Instance: instance, NetNS: o.Dataplane.NetNS, OVS: h.ovs})
 	if err != nil {
 		return errors.Join(err, h.ovs.Close())
 	}

@@ -242,9 +242,9 @@ func TestWatchdog(t *testing.T) {
 			return nil
 		})
 	}
-	none := func() {
+	none := func(status string) { // it is told before feeding ends
 		t.Helper()
-		time.Sleep(interval)
+		m.hears(t, status)
 		before, questions := fed(), asked.Load()
 		time.Sleep(3 * interval)
 		require.Equal(t, before, fed())
@@ -257,13 +257,11 @@ func TestWatchdog(t *testing.T) {
 	time.Sleep(4 * interval)
 	require.LessOrEqual(t, fed()-before, int(time.Since(start)/(interval/3))+2, "not more often than it takes")
 	sick.Store(true)
-	none()
-	m.hears(t, "STATUS=not well: table gone")
+	none("STATUS=not well: table gone")
 	sick.Store(false)
 	more()
 	hangs.Store(true)
-	none()
-	m.hears(t, "STATUS=not well: no answer in time")
+	none("STATUS=not well: no answer in time")
 	hangs.Store(false)
 	close(release)
 	more()

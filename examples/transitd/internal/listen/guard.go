@@ -83,7 +83,7 @@ func (g *guard) admit(r *http.Request, c *call) *connect.Error {
 func (g *guard) handle(w *response, r *http.Request, c *call) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	ctx = context.WithValue(withIdentity(ctx, c.who), callKey{}, c)
+	ctx = context.WithValue(ctx, callKey{}, c)
 	control := http.NewResponseController(w)
 	if !c.method.stream {
 		if r.Body != http.NoBody {
@@ -95,7 +95,7 @@ func (g *guard) handle(w *response, r *http.Request, c *call) {
 		return
 	}
 	from, _ := r.Context().Value(guestKey{}).(*guest)
-	c.stream = &stream{cancel: cancel, body: control, judge: func(time.Time) *connect.Error {
+	c.stream = &stream{cancel: cancel, body: control, judge: func() *connect.Error {
 		_, err := g.identify(r, from)
 		return err
 	}}

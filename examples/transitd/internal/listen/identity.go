@@ -17,14 +17,7 @@ type Identity struct {
 	Role config.Role
 }
 
-type identityKey struct{}
-
 // From is who made the call that ctx belongs to.
 func From(ctx context.Context) Identity {
-	who, _ := ctx.Value(identityKey{}).(Identity)
-	return who
-}
-
-func withIdentity(ctx context.Context, who Identity) context.Context {
-	return context.WithValue(ctx, identityKey{}, who)
+	return callOf(ctx).who
 }

@@ -189,7 +189,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 		if m.files != nil {
 			all.Go(func() {
-				m.files.keep(ctx, s.times.files, func() { s.streams.review(time.Now()) })
+				m.files.keep(ctx, s.times.files, s.streams.review)
 			})
 		}
 	}

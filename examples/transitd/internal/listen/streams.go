@@ -22,7 +22,7 @@ type streams struct {
 type stream struct {
 	cancel context.CancelCauseFunc
 	body   *http.ResponseController
-	judge  func(now time.Time) *connect.Error
+	judge  func() *connect.Error
 
 	mu   sync.Mutex
 	done bool
@@ -76,9 +76,9 @@ func (s *streams) closing() bool {
 }
 
 // review ends those whose clients would not be let in any more.
-func (s *streams) review(now time.Time) {
+func (s *streams) review() {
 	for _, st := range s.all() {
-		if err := st.judge(now); err != nil {
+		if err := st.judge(); err != nil {
 			st.end(err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -31,12 +30,8 @@ const (
 type Options struct {
 	// Instance is the daemon's name, in the marks of what is ours: up to 32 letters, digits, - and _.
 	Instance string
-	// Socket is the path of OVSDB's. Empty: [DefaultSocket].
+	// Socket is the path of OVSDB's; beside it are the bridges' management sockets. Empty: [DefaultSocket].
 	Socket string
-	// RunDir is where the bridges' management sockets are. Empty: where Socket is.
-	RunDir string
-	// Ofctl is the path of ovs-ofctl. Empty: it is looked for in PATH.
-	Ofctl string
 	// Logger takes the few things worth saying. Nil: nothing is said.
 	Logger *slog.Logger
 }
@@ -58,12 +53,6 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Socket == "" {
 		o.Socket = DefaultSocket
-	}
-	if o.RunDir == "" {
-		o.RunDir = filepath.Dir(o.Socket)
-	}
-	if o.Ofctl == "" {
-		o.Ofctl = "ovs-ofctl"
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

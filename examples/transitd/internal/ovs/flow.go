@@ -31,10 +31,10 @@ func (c *Client) cookie(port string) uint64 {
 
 // ofctl runs ovs-ofctl on a bridge's management socket.
 func (c *Client) ofctl(ctx context.Context, command, bridge string, args ...string) (string, error) {
-	target := "unix:" + filepath.Join(c.RunDir, bridge+".mgmt")
+	target := "unix:" + filepath.Join(filepath.Dir(c.Socket), bridge+".mgmt")
 	// OpenFlow 1.0: later versions cannot keep floods from a port. The rest is by its Nicira extension.
 	args = append([]string{"--timeout=10", "-O", "OpenFlow10", command, target}, args...)
-	cmd := exec.CommandContext(ctx, c.Ofctl, args...)
+	cmd := exec.CommandContext(ctx, "ovs-ofctl", args...)
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.WaitDelay = time.Second
 	var out, problem bytes.Buffer

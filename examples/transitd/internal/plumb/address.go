@@ -148,13 +148,9 @@ func (p *Plumber) alone(all []address, one address, name string) error {
 // Addresses lists the addresses that we gave, sorted by interface and address.
 func (p *Plumber) Addresses(ctx context.Context) ([]Address, error) {
 	return list(p, ctx, "addresses", func() ([]Address, error) {
-		links, err := p.links()
+		names, err := p.names()
 		if err != nil {
 			return nil, err
-		}
-		names := make(map[int]string)
-		for _, l := range links {
-			names[l.Attrs().Index] = l.Attrs().Name
 		}
 		rows, err := p.addresses()
 		if err != nil {

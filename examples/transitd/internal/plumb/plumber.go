@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"regexp"
 	"runtime"
@@ -37,8 +36,6 @@ type Options struct {
 	Protocol uint8
 	// OVS makes the ports of Open vSwitch bridges. It stays the caller's. Nil: there are none.
 	OVS *ovs.Client
-	// Logger takes the few things worth saying. Nil: nothing is said.
-	Logger *slog.Logger
 }
 
 // Plumber sets up one network namespace. It is good for several goroutines, which wait for each other.
@@ -70,9 +67,6 @@ func New(o Options) (_ *Plumber, err error) {
 	}
 	if o.Protocol < 5 { // the kernel's own, and ip's
 		return nil, invalid("protocol %d: not 5 to 255", o.Protocol)
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := &Plumber{Options: o, ns: netns.None()}
 	defer func() {
@@ -198,6 +192,19 @@ func (p *Plumber) find(name string) (netlink.Link, error) {
 // links lists all interfaces.
 func (p *Plumber) links() ([]netlink.Link, error) {
 	return whole(p.netlink.LinkList)
+}
+
+// names are those of all interfaces, by their numbers.
+func (p *Plumber) names() (map[int]string, error) {
+	links, err := p.links()
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int]string, len(links))
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	return names, nil
 }
 
 // whole reads a list again while others' changes cut it.

@@ -173,13 +173,9 @@ func (p *Plumber) RemoveRoute(ctx context.Context, dst netip.Prefix, table int) 
 // Routes lists the routes that we made, sorted by table and destination. Interface is always told.
 func (p *Plumber) Routes(ctx context.Context) ([]Route, error) {
 	return list(p, ctx, "routes", func() ([]Route, error) {
-		links, err := p.links()
+		names, err := p.names()
 		if err != nil {
 			return nil, err
-		}
-		names := make(map[int]string)
-		for _, l := range links {
-			names[l.Attrs().Index] = l.Attrs().Name
 		}
 		var all []Route
 		for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {

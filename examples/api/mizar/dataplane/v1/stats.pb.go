@@ -28,7 +28,7 @@ const (
 // Counter is how often a verdict was taken or a drop had a reason, since the instance was made.
 type Counter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the verdict or reason: DELIVER, DROP_SPOOFED, firewall.DENIED.
+	// Of the verdict or reason: DELIVER, DROP_SPOOF_ADDRESS, firewall.DENIED.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// It is a reason for drops.
 	Drop bool `protobuf:"varint,2,opt,name=drop,proto3" json:"drop,omitempty"`
