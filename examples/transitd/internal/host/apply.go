@@ -24,7 +24,7 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	if err := h.settleStages(ctx, g); err != nil {
 		return nil, err
 	}
-	if current := h.Etag(); r.Etag != "" && r.Etag != anyEtag && r.Etag != current {
+	if current := h.Etag(); stale(r.Etag, current) {
 		return nil, &Error{Etag: current, Err: ErrEtag}
 	}
 	p, err := h.compare(ctx, g)
@@ -50,7 +50,7 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	}
 	answer := &pb.ApplyResponse{Changed: p.differs(), Steps: p.lines(), Summary: p.sums()}
 	if !r.DryRun && (!p.change.empty() || p.differs()) {
-		err := h.commit(ctx, p.change, func(ctx context.Context) error { return h.run(ctx, p, false, nil) })
+		err := h.commit(ctx, p.change, func(ctx context.Context) error { return h.run(ctx, p, nil) })
 		if err != nil {
 			return nil, err
 		}

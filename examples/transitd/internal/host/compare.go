@@ -86,11 +86,11 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			p.summary[n.kind].Unchanged++
 			_, changes := p.change.put[n]
 			if e, ok := want.(*pb.LocalEndpoint); changes || ok && e.Status == nil { // what was made up is not known yet
-				p.change.put[n] = withAsked(ctx, k, want, there)
+				p.change.put[n] = withStatus(want, there.seen)
 			}
 		default:
 			line := &pb.PlanStep{Action: pb.Action_ACTION_UPDATE, Kind: n.kind, Key: key, Detail: difference(want, there)}
-			if k.loses(want, there) {
+			if k.loses() {
 				line.Action = pb.Action_ACTION_REPLACE
 			}
 			s := p.add(k.when(want), line, h.write(p, k, n, want, there), h.rewrite(p, k, n, there))
@@ -122,16 +122,6 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			p.change.gone[n] = asked
 		}
 	}
-}
-
-// withAsked is what is wanted, with the status of what is there.
-func withAsked(ctx context.Context, k kind, want proto.Message, there *have) proto.Message {
-	h := &have{seen: there.seen, msg: there.msg}
-	k.overlay(ctx, h, want)
-	if h.msg == there.msg {
-		return want
-	}
-	return h.msg
 }
 
 // difference says to people why.

@@ -58,7 +58,7 @@ func droplets(dp *dataplane.Dataplane) kind {
 		fits:   func(_ context.Context, want, have *pb.Droplet) bool { return dropletFits(want, have) },
 		hidden: true, // whether addresses were asked for, or found
 		broken: func(d *pb.Droplet) string { return wreck(d.Status.GetGone(), d.Status.GetPartial()) },
-		gap:    func(_, _ *pb.Droplet) bool { return true },
+		gap:    true,
 		of:     func(s *pb.State) *[]*pb.Droplet { return &s.Droplets },
 		phase:  func(*pb.Droplet) int { return phaseDroplet },
 	}

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
@@ -98,13 +99,12 @@ func (h *Host) Endpoint(ctx context.Context, key *pb.EndpointKey) (*pb.Endpoint,
 	return m, nil
 }
 
-// Wish is an endpoint of another host that a client wants.
+// wish is an endpoint of another host that a client wants.
 type wish struct {
 	key   maps.EndpointKey
 	place place
 	had   place // what it replaces
 	there bool  // it replaces something
-	own   bool  // of our own
 }
 
 // Written is what became of endpoints.
@@ -140,7 +140,8 @@ func (h *Host) AddEndpoints(ctx context.Context, all []*pb.Endpoint, overwrite b
 			return Written{}, &Error{Kind: pb.Kind_KIND_ENDPOINT, Field: field, Err: err}
 		}
 		if _, is := twice[key]; is {
-			return Written{}, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: key.String(), Err: wrong(fmt.Sprintf("endpoints[%d]", i), "it is there twice")}
+			field := fmt.Sprintf("endpoints[%d]", i)
+			return Written{}, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: key.String(), Field: field, Err: wrong(field, "it is there twice")}
 		}
 		twice[key] = struct{}{}
 		s := sent{wish: wish{key: key, place: p}, etag: e.Etag}
@@ -159,7 +160,7 @@ func (h *Host) AddEndpoints(ctx context.Context, all []*pb.Endpoint, overwrite b
 		}
 		var current string
 		if there != nil {
-			s.had, s.there, s.own = *there, true, own
+			s.had, s.there = *there, true
 			current = etag(there.sum(s.key))
 		}
 		same := there != nil && *there == s.place
@@ -180,12 +181,15 @@ func (h *Host) AddEndpoints(ctx context.Context, all []*pb.Endpoint, overwrite b
 	if len(todo) == 0 {
 		return w, nil
 	}
-	change := placesChange(todo, nil)
-	err = h.commit(ctx, change, func(ctx context.Context) error { return h.writePlaces(ctx, todo, nil) })
+	c := newChange()
+	for _, w := range todo {
+		c.putPlaces[w.key] = w.place
+	}
+	err = h.commit(ctx, c, func(ctx context.Context) error { return h.putPlaces(ctx, todo) })
 	if err != nil {
 		return Written{}, err
 	}
-	h.changed(pb.Kind_KIND_ENDPOINT, bulkKey(todo, nil), w.Outcome(), len(todo), by)
+	h.changed(pb.Kind_KIND_ENDPOINT, bulkKey(todo), w.Outcome(), len(todo), by)
 	return w, nil
 }
 
@@ -195,7 +199,7 @@ func (h *Host) RemoveEndpoints(ctx context.Context, keys []*pb.EndpointKey, by s
 	for i, k := range keys {
 		key, err := addressKey(k)
 		if err != nil {
-			return 0, 0, &Error{Kind: pb.Kind_KIND_ENDPOINT, Field: fmt.Sprintf("keys[%d]", i), Err: err}
+			return 0, 0, &Error{Kind: pb.Kind_KIND_ENDPOINT, Field: fmt.Sprintf("keys[%d].%s", i, strings.TrimPrefix(fieldOf(err), "key.")), Err: err}
 		}
 		want = append(want, key)
 	}
@@ -204,7 +208,7 @@ func (h *Host) RemoveEndpoints(ctx context.Context, keys []*pb.EndpointKey, by s
 	var gone []wish
 	seen := make(map[maps.EndpointKey]bool, len(want))
 	for _, key := range want {
-		there, own, err := h.placeAt(ctx, key)
+		there, _, err := h.placeAt(ctx, key)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -213,7 +217,7 @@ func (h *Host) RemoveEndpoints(ctx context.Context, keys []*pb.EndpointKey, by s
 			continue
 		}
 		seen[key] = true
-		gone = append(gone, wish{key: key, had: *there, there: true, own: own})
+		gone = append(gone, wish{key: key, had: *there, there: true})
 	}
 	return len(gone), missing, h.forget(ctx, gone, by)
 }
@@ -226,7 +230,7 @@ func (h *Host) RemoveEndpoint(ctx context.Context, key *pb.EndpointKey, given st
 	}
 	h.writer.Lock()
 	defer h.writer.Unlock()
-	there, own, err := h.placeAt(ctx, k)
+	there, _, err := h.placeAt(ctx, k)
 	switch {
 	case err != nil:
 		return 0, err
@@ -235,21 +239,24 @@ func (h *Host) RemoveEndpoint(ctx context.Context, key *pb.EndpointKey, given st
 	case there == nil:
 		return 0, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: k.String(), Err: dataplane.ErrNotFound}
 	}
-	if current := etag(there.sum(k)); given != "" && given != anyEtag && given != current {
+	if current := etag(there.sum(k)); stale(given, current) {
 		return 0, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: k.String(), Etag: current, Err: ErrEtag}
 	}
-	return pb.Outcome_OUTCOME_REMOVED, h.forget(ctx, []wish{{key: k, had: *there, there: true, own: own}}, by)
+	return pb.Outcome_OUTCOME_REMOVED, h.forget(ctx, []wish{{key: k, had: *there, there: true}}, by)
 }
 
 func (h *Host) forget(ctx context.Context, gone []wish, by string) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	change := placesChange(nil, gone)
-	if err := h.commit(ctx, change, func(ctx context.Context) error { return h.writePlaces(ctx, nil, gone) }); err != nil {
+	c := newChange()
+	for _, w := range gone {
+		c.gonePlaces[w.key] = struct{}{}
+	}
+	if err := h.commit(ctx, c, func(ctx context.Context) error { return h.removePlaces(ctx, gone) }); err != nil {
 		return err
 	}
-	h.changed(pb.Kind_KIND_ENDPOINT, bulkKey(nil, gone), pb.Outcome_OUTCOME_REMOVED, len(gone), by)
+	h.changed(pb.Kind_KIND_ENDPOINT, bulkKey(gone), pb.Outcome_OUTCOME_REMOVED, len(gone), by)
 	return nil
 }
 
@@ -277,8 +284,8 @@ func (h *Host) placeAt(ctx context.Context, key maps.EndpointKey) (there *place,
 	return &p, false, nil
 }
 
-// writePlaces writes rows to the kernel, all or none.
-func (h *Host) writePlaces(ctx context.Context, put, gone []wish) error {
+// putPlaces writes rows to the kernel, all or none.
+func (h *Host) putPlaces(ctx context.Context, put []wish) error {
 	rows := make([]maps.Endpoint, len(put))
 	for i, w := range put {
 		rows[i] = w.place.row(w.key)
@@ -286,15 +293,17 @@ func (h *Host) writePlaces(ctx context.Context, put, gone []wish) error {
 	if err := h.dp.Endpoint.AddAll(ctx, rows); err != nil {
 		return errors.Join(placesError(put, err), h.restorePlaces(ctx, put))
 	}
+	return nil
+}
+
+// removePlaces removes rows from the kernel, all or none.
+func (h *Host) removePlaces(ctx context.Context, gone []wish) error {
 	keys := make([]maps.EndpointKey, len(gone))
 	for i, w := range gone {
 		keys[i] = w.key
 	}
-	if len(keys) == 0 {
-		return nil
-	}
 	if err := h.dp.Endpoint.RemoveAll(ctx, keys); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
-		return errors.Join(placesError(gone, err), h.restorePlaces(ctx, put), h.restorePlaces(ctx, gone))
+		return errors.Join(placesError(gone, err), h.restorePlaces(ctx, gone))
 	}
 	return nil
 }
@@ -323,28 +332,13 @@ func (h *Host) restorePlaces(ctx context.Context, all []wish) error {
 }
 
 func placesError(all []wish, err error) error {
-	return &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: bulkKey(all, nil), Err: err}
+	return &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: bulkKey(all), Err: err}
 }
 
 // bulkKey is the key of a single one.
-func bulkKey(put, gone []wish) string {
-	switch {
-	case len(put) == 1 && len(gone) == 0:
-		return put[0].key.String()
-	case len(gone) == 1 && len(put) == 0:
-		return gone[0].key.String()
+func bulkKey(all []wish) string {
+	if len(all) == 1 {
+		return all[0].key.String()
 	}
 	return ""
-}
-
-// placesChange is what the journal keeps.
-func placesChange(put, gone []wish) *change {
-	c := newChange()
-	for _, w := range put {
-		c.putPlaces[w.key] = w.place
-	}
-	for _, w := range gone {
-		c.gonePlaces[w.key] = struct{}{}
-	}
-	return c
 }

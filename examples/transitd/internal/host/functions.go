@@ -5,10 +5,10 @@ package host
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -99,11 +99,7 @@ func getFunction(ctx context.Context, dp *dataplane.Dataplane, name string) (*pb
 }
 
 func fromFunction(f *dataplane.Function) *pb.Function {
-	st := &pb.FunctionStatus{Xdp: f.XDP}
-	for name := range f.Reasons {
-		st.Reasons = append(st.Reasons, name)
-	}
-	slices.Sort(st.Reasons)
+	st := &pb.FunctionStatus{Xdp: f.XDP, Reasons: slices.Sorted(maps.Keys(f.Reasons))}
 	for name, m := range f.Maps {
 		if strings.HasPrefix(name, ".") {
 			continue // the compiler's, such as .rodata
@@ -112,7 +108,7 @@ func fromFunction(f *dataplane.Function) *pb.Function {
 			Name: name, Type: m.Type().String(), KeySize: m.KeySize(), ValueSize: m.ValueSize(), MaxEntries: m.MaxEntries(),
 		})
 	}
-	slices.SortFunc(st.Maps, func(a, b *pb.FunctionMap) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	slices.SortFunc(st.Maps, func(a, b *pb.FunctionMap) int { return strings.Compare(a.Name, b.Name) })
 	return &pb.Function{Name: f.Name, Status: st}
 }
 
@@ -142,8 +138,6 @@ func putFunction(ctx context.Context, dp *dataplane.Dataplane, want, there *pb.F
 		return nil, err
 	}
 	got := withStatus(want, fromFunction(loaded))
-	digest := sha256.Sum256(want.Object)
-	got.Status.ObjectSha256 = digest[:]
 	return got, loaded.Close()
 }
 

@@ -51,7 +51,7 @@ func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		lend:   lend,
 		tidy:   l.tidy,
 		ready:  l.ready,
-		gap:    func(_, _ *pb.LocalEndpoint) bool { return true },
+		gap:    true,
 		of:     func(s *pb.State) *[]*pb.LocalEndpoint { return &s.LocalEndpoints },
 		phase:  func(*pb.LocalEndpoint) int { return phaseLocalEndpoint },
 	}
@@ -338,7 +338,7 @@ func toLocal(e *pb.LocalEndpoint) (endpoint.Config, error) {
 	for i := range e.Allowed {
 		c.Allowed = append(c.Allowed, r.masked(fmt.Sprintf("allowed[%d]", i), &e.Allowed[i]))
 	}
-	slices.SortFunc(c.Allowed, comparePrefix)
+	slices.SortFunc(c.Allowed, netip.Prefix.Compare)
 	for i := 1; i < len(c.Allowed); i++ {
 		if c.Allowed[i] == c.Allowed[i-1] {
 			r.fail(wrong("allowed", "%s is there twice", c.Allowed[i]))
@@ -419,7 +419,7 @@ func (r *reader) place(e *pb.LocalEndpoint, c *endpoint.Config) {
 func fromLocal(e *endpoint.Endpoint) *pb.LocalEndpoint {
 	m := &pb.LocalEndpoint{
 		Vni: e.VNI, HostInterface: e.HostInterface, Mac: e.MAC.String(), Mtu: uint32(e.MTU), Function: e.Function,
-		Mode: fromMode(e.Mode), Cookie: e.Cookie, Allowed: texts(e.Allowed),
+		Mode: fromMode(e.Mode), Cookie: e.Cookie,
 		Status: &pb.LocalEndpointStatus{
 			HostInterface: e.HostInterface, Ifindex: uint32(e.Ifindex), Mac: e.MAC.String(), Mtu: uint32(e.MTU),
 			Mode: fromMode(e.Mode), Adopted: e.Adopted, Gone: e.Gone, Partial: e.Partial,
@@ -428,7 +428,7 @@ func fromLocal(e *endpoint.Endpoint) *pb.LocalEndpoint {
 	for _, a := range e.Addrs {
 		m.Addresses = append(m.Addresses, netip.PrefixFrom(a, a.BitLen()).String())
 	}
-	slices.SortFunc(e.Allowed, comparePrefix)
+	slices.SortFunc(e.Allowed, netip.Prefix.Compare)
 	m.Allowed = texts(e.Allowed)
 	if e.Adopted {
 		m.Place = &pb.LocalEndpoint_Adopt{Adopt: e.HostInterface}

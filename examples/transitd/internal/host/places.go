@@ -79,7 +79,7 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 	if len(put) > 0 {
 		p.steps = append(p.steps, step{
 			phase: phaseEndpoint, lines: putLines,
-			do:   func(ctx context.Context) error { return h.writePlaces(ctx, put, nil) },
+			do:   func(ctx context.Context) error { return h.putPlaces(ctx, put) },
 			undo: func(ctx context.Context) error { return h.restorePlaces(ctx, put) },
 		})
 	}
@@ -92,7 +92,7 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 	if len(gone) > 0 {
 		p.steps = append(p.steps, step{
 			phase: removal(phaseEndpoint), lines: goneLines,
-			do:   func(ctx context.Context) error { return h.writePlaces(ctx, nil, gone) },
+			do:   func(ctx context.Context) error { return h.removePlaces(ctx, gone) },
 			undo: func(ctx context.Context) error { return h.restorePlaces(ctx, gone) },
 		})
 	}

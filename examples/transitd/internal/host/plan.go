@@ -101,30 +101,25 @@ func (p *plan) refused(ctx context.Context) error {
 	return nil
 }
 
-// run takes the steps of a plan. The first that fails ends it, and those before it are undone; with goOn the others
-// are taken all the same, and failed hears of each.
-func (h *Host) run(ctx context.Context, p *plan, goOn bool, failed func(s step, err error)) error {
+// run takes the steps of a plan. The first that fails ends it, and those before it are undone. Where each is given, it
+// hears of every step, and of those that fail too: then the others are taken all the same.
+func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) error {
 	for i, s := range p.steps {
 		err := s.do(ctx)
 		h.beat.Add(1)
-		switch {
-		case err == nil && len(s.lines) == 0:
+		if each != nil {
+			each(s, err)
 			continue
-		case err == nil:
-		case goOn:
-			failed(s, err)
+		}
+		if err == nil {
 			continue
-		default:
-			for _, done := range slices.Backward(p.steps[:i]) {
-				if undo := done.undo(ctx); undo != nil {
-					err = errors.Join(err, fmt.Errorf("undo: %w", undo))
-				}
+		}
+		for _, done := range slices.Backward(p.steps[:i]) {
+			if undo := done.undo(ctx); undo != nil {
+				err = errors.Join(err, fmt.Errorf("undo: %w", undo))
 			}
-			return err
 		}
-		if goOn {
-			failed(s, nil)
-		}
+		return err
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 		return err
 	}
 	h.unrepaired, h.going = make(map[name]string), make(map[name]proto.Message)
-	err = h.run(ctx, p, true, func(s step, err error) {
+	err = h.run(ctx, p, func(s step, err error) {
 		if err != nil {
 			h.unrepaired[s.name()] = err.Error()
 			if m, going := u.going[s.name()]; going {

@@ -49,8 +49,8 @@ type spec[M proto.Message] struct {
 	unseen bool
 	// tidy removes what may be left of one that is not there; nil: nothing is.
 	tidy func(ctx context.Context, asked M) error
-	// gap tells whether replacing one loses packets; nil: it does not.
-	gap func(want, have M) bool
+	// gap: replacing one loses its packets meanwhile.
+	gap bool
 	// of are the resources of this kind in a state.
 	of func(*pb.State) *[]M
 	// phase is when it is added among the other kinds; removing goes the other way. See order.go.
@@ -78,7 +78,7 @@ type kind interface {
 	read(ctx context.Context, m proto.Message) (*have, error)
 	all(ctx context.Context) (map[string]*have, error)
 	same(ctx context.Context, want proto.Message, h *have, asked proto.Message) bool
-	loses(want proto.Message, h *have) bool
+	loses() bool
 	write(ctx context.Context, want proto.Message, h *have) (proto.Message, error)
 	unwrite(ctx context.Context, h *have) error
 	refuses(ctx context.Context, want proto.Message, h *have) error
@@ -171,9 +171,7 @@ func (s *spec[M]) tidied(ctx context.Context, asked proto.Message) error {
 	return s.tidy(ctx, asked.(M))
 }
 
-func (s *spec[M]) loses(want proto.Message, h *have) bool {
-	return h != nil && s.gap != nil && s.gap(want.(M), h.seen.(M))
-}
+func (s *spec[M]) loses() bool { return s.gap }
 
 // write gives what was asked for with the status that it got.
 func (s *spec[M]) write(ctx context.Context, want proto.Message, h *have) (proto.Message, error) {

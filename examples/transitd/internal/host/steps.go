@@ -24,8 +24,10 @@ func (r *removing) do(ctx context.Context) (err error) {
 		return err
 	}
 	err = r.k.unwrite(ctx, r.there)
-	r.missing = errors.Is(err, dataplane.ErrNotFound)
-	return missingIsGone(err)
+	if r.missing = errors.Is(err, dataplane.ErrNotFound); r.missing { // as a deleted endpoint's chains
+		return nil
+	}
+	return err
 }
 
 func (r *removing) undo(ctx context.Context) error {
@@ -37,14 +39,6 @@ func (r *removing) undo(ctx context.Context) error {
 		return err
 	}
 	return r.restore(ctx, now)
-}
-
-// missingIsGone: what a step before took along, as a deleted endpoint its chains.
-func missingIsGone(err error) error {
-	if errors.Is(err, dataplane.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // write gives the status to what is asked for.

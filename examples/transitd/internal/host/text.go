@@ -3,7 +3,6 @@
 package host
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -182,8 +181,4 @@ func text(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
-}
-
-func comparePrefix(a, b netip.Prefix) int {
-	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type trace struct {
 	vni  uint32
 	own  map[netip.Addr]bool // addresses of droplets
 	gave *pb.TracePacketResponse
+	// forwards: it came by a tunnel, and goes on by one.
+	forwards bool
 }
 
 // Trace tells what becomes of a packet, by the tables as they are now. Functions are named, not run.
@@ -63,6 +66,16 @@ func (t *trace) step(table, key, found, format string, args ...any) {
 func (t *trace) end(verdict bpf.Reason, targets ...string) error {
 	t.gave.Verdict, t.gave.Targets = verdict.String(), targets
 	return nil
+}
+
+// send is the end of what leaves for one of some hosts. What drops before that, no function of the stage sees.
+func (t *trace) send(verdict bpf.Reason, hosts ...netip.Addr) error {
+	if t.forwards {
+		if err := t.chain(dataplane.StageForward, netip.Addr{}); err != nil {
+			return err
+		}
+	}
+	return t.end(verdict, texts(hosts)...)
 }
 
 // endpoint looks an address up; nil: nothing is there.
@@ -193,7 +206,7 @@ func (t *trace) sent(src, dst netip.Addr) error {
 			return err
 		}
 		if to == nil && net != nil && net.Via.IsValid() {
-			learned, err := t.direct(dst)
+			learned, err := t.direct(net.Via)
 			if err != nil || learned.IsValid() {
 				return errors.Join(err, t.end(bpf.TableReasonREASON_SEND_DIRECT, learned.String()))
 			}
@@ -278,14 +291,12 @@ func (t *trace) arrives(src, dst, from netip.Addr) error {
 		}
 		return t.deliver(to, bpf.TableReasonREASON_DELIVER)
 	}
-	if err := t.chain(dataplane.StageForward, netip.Addr{}); err != nil {
-		return err
-	}
-	if to != nil {
-		if to.Host == from {
-			return t.end(bpf.TableReasonDROP_LOOP)
-		}
-		return t.end(bpf.TableReasonREASON_BOUNCE, to.Host.String())
+	t.forwards = true
+	switch {
+	case to != nil && to.Host == from:
+		return t.send(bpf.TableReasonDROP_LOOP)
+	case to != nil:
+		return t.send(bpf.TableReasonREASON_BOUNCE, to.Host)
 	}
 	t.step("", "", "", "one that came straight from %s, without return-to-sender, goes back there once", from)
 	return t.relay(net, bpf.TableReasonREASON_DIVIDE_NETWORK, bpf.TableReasonREASON_DIVIDE_VPC)
@@ -338,7 +349,7 @@ func (t *trace) relay(net *maps.Network, bounce, divide bpf.Reason) error {
 		t.step("droplets", join(net.Bouncers), "ours", "this host is its bouncer, and asks nobody")
 		return t.end(bpf.TableReasonDROP_NO_ENDPOINT)
 	case net != nil:
-		return t.end(bounce, texts(net.Bouncers)...)
+		return t.send(bounce, net.Bouncers...)
 	}
 	key := fmt.Sprint(t.vni)
 	v, err := t.h.dp.VPC.Get(t.ctx, t.vni)
@@ -356,15 +367,10 @@ func (t *trace) relay(net *maps.Network, bounce, divide bpf.Reason) error {
 		return t.end(bpf.TableReasonDROP_NO_NETWORK)
 	}
 	t.step("vpcs", key, join(v.Dividers), "its dividers know the networks")
-	return t.end(divide, texts(v.Dividers)...)
+	return t.send(divide, v.Dividers...)
 }
 
 // here tells whether one of the hosts is this one.
 func (t *trace) here(hosts []netip.Addr) bool {
-	for _, h := range hosts {
-		if t.own[h] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(hosts, func(a netip.Addr) bool { return t.own[a] })
 }

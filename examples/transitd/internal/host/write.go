@@ -30,6 +30,9 @@ func judge(given, current string, same bool) error {
 	return ErrEtag
 }
 
+// stale tells whether an etag was given, and is not the current one.
+func stale(given, current string) bool { return given != "" && given != anyEtag && given != current }
+
 // Put adds a resource, or replaces it if its etag allows. It gives the resource as it is then.
 func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Message, pb.Outcome, error) {
 	k := h.kindOf(m)
@@ -83,7 +86,7 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 	outcome := pb.Outcome_OUTCOME_UNCHANGED // of a foreign one that is as wanted, and becomes our own
 	err = h.commit(ctx, c, func(ctx context.Context) error {
 		if whole {
-			c.put[n] = withAsked(ctx, k, want, there)
+			c.put[n] = withStatus(want, there.seen)
 			return nil
 		}
 		outcome = pb.Outcome_OUTCOME_ADDED
@@ -124,7 +127,7 @@ func (h *Host) were(keys map[maps.EndpointKey]struct{}) []wish {
 	var all []wish
 	for key := range keys {
 		if was, ok := h.places[key]; ok {
-			all = append(all, wish{key: key, had: was, there: true, own: true})
+			all = append(all, wish{key: key, had: was, there: true})
 		}
 	}
 	return all
@@ -187,7 +190,7 @@ func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowM
 	case there == nil: // it went behind our back: not to be asked for any more is what is left to do
 		there = &have{key: key, msg: asked, own: true}
 	}
-	if current := there.etag(); given != "" && given != anyEtag && given != current {
+	if current := there.etag(); stale(given, current) {
 		return 0, &Error{Kind: k.id(), Key: key, Etag: current, Err: ErrEtag}
 	}
 	c := newChange()

@@ -65,9 +65,6 @@ func fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	if already := new(connect.Error); errors.As(err, &already) {
-		return err
-	}
 	code, detail := connect.CodeInternal, &pb.ErrorDetail{}
 	if of, ok := errors.AsType[*host.Error](err); ok {
 		detail.Kind, detail.Key, detail.Etag, detail.Field = of.Kind, of.Key, of.Etag, of.Field

@@ -17,7 +17,7 @@ import (
 func put[M proto.Message](ctx context.Context, h *host.Host, m M) (got M, outcome pb.Outcome, err error) {
 	now, outcome, err := h.Put(ctx, m, by(ctx))
 	if err != nil {
-		return got, 0, fail(err)
+		return got, 0, err
 	}
 	return now.(M), outcome, nil
 }
@@ -25,7 +25,7 @@ func put[M proto.Message](ctx context.Context, h *host.Host, m M) (got M, outcom
 func get[M proto.Message](ctx context.Context, h *host.Host, m M) (got M, err error) {
 	now, err := h.Get(ctx, m)
 	if err != nil {
-		return got, fail(err)
+		return got, err
 	}
 	return now.(M), nil
 }
@@ -33,7 +33,7 @@ func get[M proto.Message](ctx context.Context, h *host.Host, m M) (got M, err er
 func list[M proto.Message](ctx context.Context, h *host.Host, id pb.Kind, in func(M) bool) ([]M, error) {
 	all, err := h.List(ctx, id)
 	if err != nil {
-		return nil, fail(err)
+		return nil, err
 	}
 	var out []M
 	for _, m := range all {
@@ -45,8 +45,7 @@ func list[M proto.Message](ctx context.Context, h *host.Host, id pb.Kind, in fun
 }
 
 func remove(ctx context.Context, h *host.Host, m proto.Message, etag string, allowMissing bool) (pb.Outcome, error) {
-	outcome, err := h.Remove(ctx, m, etag, allowMissing, by(ctx))
-	return outcome, fail(err)
+	return h.Remove(ctx, m, etag, allowMissing, by(ctx))
 }
 
 // by is who calls.
