@@ -63,7 +63,7 @@ func TestPingSizes(t *testing.T) {
 	a, _ := pair(t)
 	for _, dst := range []string{"192.0.2.2", "2001:db8::2"} {
 		for _, size := range []int{0, 1, 17, 1400, 4000} { // the last in fragments
-			r := StartPing(t, a, PingConfig{Dst: netip.MustParseAddr(dst), Count: 2, Size: size}).Wait()
+			r := StartPing(t, a, PingConfig{Dst: netip.MustParseAddr(dst), Count: 2, Size: size, Timeout: 5 * time.Second}).Wait()
 			require.Len(t, r.RTTs, 2, "%s size %d: %v", dst, size, r.Errors)
 		}
 		r := StartPing(t, a, PingConfig{Dst: netip.MustParseAddr(dst), Count: 2, Size: 4000, DontFragment: true}).Wait()
