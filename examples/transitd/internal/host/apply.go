@@ -166,7 +166,25 @@ func (h *Host) goal(r *pb.ApplyRequest) (*goal, error) {
 			g.want[id][key] = c
 		}
 	}
+	if err := checkPorts(state); err != nil {
+		return nil, err
+	}
 	return g, h.goalPlaces(g, state)
+}
+
+// checkPorts finds an interface that shall be a port of two bridges.
+func checkPorts(state *pb.State) error {
+	of := make(map[string]string)
+	for i, b := range state.Bridges {
+		for j, port := range b.Ports {
+			where := fmt.Sprintf("state.bridges[%d].ports[%d]", i, j)
+			if other := of[port]; other != "" {
+				return &Error{Kind: pb.Kind_KIND_BRIDGE, Key: b.Name, Field: where, Err: wrong(where, "%s is a port of %s", port, other)}
+			}
+			of[port] = b.Name
+		}
+	}
+	return nil
 }
 
 func (h *Host) goalPlaces(g *goal, state *pb.State) error {

@@ -55,6 +55,7 @@ func (h *Host) compare(ctx context.Context, g *goal) (*plan, error) {
 		}
 	}
 	h.makeWay(p, g, found)
+	h.release(p, g, found)
 	p.found = found
 	slices.SortStableFunc(p.steps, func(a, b step) int {
 		if a.phase != b.phase {

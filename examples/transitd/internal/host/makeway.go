@@ -103,20 +103,20 @@ func (h *Host) makeWay(p *plan, g *goal, found map[pb.Kind]map[string]*have) {
 func (h *Host) leaveChains(p *plan, found map[pb.Kind]map[string]*have) {
 	going := make(map[maps.EndpointKey]bool)
 	for _, s := range p.steps {
-		if len(s.lines) == 0 || s.lines[0].Kind != pb.Kind_KIND_LOCAL_ENDPOINT || s.lines[0].Action != pb.Action_ACTION_REMOVE {
+		if !s.does(pb.Kind_KIND_LOCAL_ENDPOINT, pb.Action_ACTION_REMOVE) {
 			continue
 		}
-		e := found[pb.Kind_KIND_LOCAL_ENDPOINT][s.lines[0].Key].msg.(*pb.LocalEndpoint)
+		e := found[pb.Kind_KIND_LOCAL_ENDPOINT][s.key()].msg.(*pb.LocalEndpoint)
 		for _, a := range localAddrs(e) {
 			going[maps.EndpointKey{VNI: e.Vni, Addr: a}] = true
 		}
 	}
 	nothing := func(context.Context) error { return nil }
 	for i, s := range p.steps {
-		if len(s.lines) == 0 || s.lines[0].Kind != pb.Kind_KIND_STAGE || s.lines[0].Action != pb.Action_ACTION_REMOVE {
+		if !s.does(pb.Kind_KIND_STAGE, pb.Action_ACTION_REMOVE) {
 			continue
 		}
-		scope := found[pb.Kind_KIND_STAGE][s.lines[0].Key].msg.(*pb.Stage).Scope
+		scope := found[pb.Kind_KIND_STAGE][s.key()].msg.(*pb.Stage).Scope
 		if a, err := netip.ParseAddr(scope.Address); err == nil && going[maps.EndpointKey{VNI: scope.Vni, Addr: a}] {
 			p.steps[i].do, p.steps[i].undo = nothing, nothing
 		}

@@ -8,7 +8,8 @@ package host
 // taken last. Functions that filter are in their places before packets flow, but those of one endpoint, which has
 // to be there first: what has to be filtered from the first packet on, the VPC's chain does.
 const (
-	phaseBridge = iota
+	phaseRelease = iota // what stands in the way of other plumbing
+	phaseBridge
 	phaseAddress
 	phaseRoute
 	phaseFunction

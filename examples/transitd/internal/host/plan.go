@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
@@ -20,6 +21,11 @@ type step struct {
 	undo  func(ctx context.Context) error
 	// refused tells what would fail for sure; nil: nothing.
 	refused func(ctx context.Context) error
+}
+
+// does tells whether it is this that a step does.
+func (s step) does(id pb.Kind, a pb.Action) bool {
+	return len(s.lines) > 0 && s.lines[0].Kind == id && s.lines[0].Action == a
 }
 
 func (s step) key() string {
@@ -101,12 +107,19 @@ func (p *plan) refused(ctx context.Context) error {
 	return nil
 }
 
-// run takes the steps of a plan. The first that fails ends it, and those before it are undone. Where each is given, it
-// hears of every step, and of those that fail too: then the others are taken all the same.
+// run takes the steps of a plan; where a table is full, what goes makes room first. A step that fails ends it, and those
+// before it are undone. Where each is given, it hears of every step, and of those that fail too: then the others are
+// taken all the same.
 func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) error {
-	for i, s := range p.steps {
+	todo := slices.Clone(p.steps)
+	for i := 0; i < len(todo); {
+		s := todo[i]
 		err := s.do(ctx)
 		h.beat.Add(1)
+		if errors.Is(err, dataplane.ErrFull) && makeRoom(todo[i:]) {
+			continue // with what goes; s is tried again after it
+		}
+		i++
 		if each != nil {
 			each(s, err)
 			continue
@@ -114,7 +127,7 @@ func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) e
 		if err == nil {
 			continue
 		}
-		for _, done := range slices.Backward(p.steps[:i]) {
+		for _, done := range slices.Backward(todo[:i-1]) {
 			if undo := done.undo(ctx); undo != nil {
 				err = errors.Join(err, fmt.Errorf("undo: %w", undo))
 			}

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -84,8 +84,7 @@ func (p *Plumber) planAddress(a Address) (*plan, error) {
 	return to.settle(false), nil
 }
 
-// RemoveAddress takes an address away that we gave. Where the kernel would take others of the same network with
-// it (of IPv4, unless promote_secondaries is set) it is [ErrInUse].
+// RemoveAddress takes an address away that we gave, and no other with it.
 func (p *Plumber) RemoveAddress(ctx context.Context, a Address) error {
 	_, err := p.apply(ctx, "remove address "+a.String(), false, func(context.Context) (*plan, error) {
 		if err := a.validate(); err != nil {
@@ -106,43 +105,40 @@ func (p *Plumber) RemoveAddress(ctx context.Context, a Address) error {
 		case all[i].protocol != p.Protocol:
 			return nil, fmt.Errorf("somebody else gave it: %w", ErrNotFound)
 		}
-		if err := p.alone(all, all[i], a.Interface); err != nil {
-			return nil, err
+		remove := func() error { return p.changeAddress(unix.RTM_DELADDR, 0, l.Attrs().Index, a.Prefix) }
+		if first(all, all[i]) {
+			remove = p.promoting(a.Interface, remove)
 		}
 		to := &plan{}
-		to.then("delete", func() error {
-			return p.changeAddress(unix.RTM_DELADDR, 0, l.Attrs().Index, a.Prefix)
-		}, nil)
+		to.then("delete", remove, nil)
 		return to, nil
 	})
 	return err
 }
 
-// alone sees that no other address goes with one.
-func (p *Plumber) alone(all []address, one address, name string) error {
-	if one.secondary || !one.prefix.Addr().Is4() {
-		return nil
-	}
-	for _, other := range all {
-		if other.ifindex != one.ifindex || other.prefix == one.prefix || other.prefix.Masked() != one.prefix.Masked() {
-			continue
-		}
-		for _, scope := range []string{"all", name} {
-			var promoted []byte
-			err := p.in(func() (err error) {
-				promoted, err = os.ReadFile("/proc/sys/net/ipv4/conf/" + scope + "/promote_secondaries")
-				return err
-			})
+// first tells whether the kernel keeps others only for this one: of IPv4, those of its network that came later.
+func first(all []address, one address) bool {
+	return !one.secondary && one.prefix.Addr().Is4() && slices.ContainsFunc(all, func(other address) bool {
+		return other.ifindex == one.ifindex && other.prefix != one.prefix && other.prefix.Masked() == one.prefix.Masked()
+	})
+}
+
+// promoting has the next address of a network take the place of the first one, which f deletes: else the kernel deletes
+// all of them. The setting is as it was after that; where we die over it, it stays as most distributions have it.
+func (p *Plumber) promoting(name string, f func() error) func() error {
+	path := filepath.Join("/proc/sys/net/ipv4/conf", name, "promote_secondaries")
+	return func() error {
+		return p.in(func() error {
+			was, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
-			if strings.TrimSpace(string(promoted)) == "1" {
-				return nil
+			if err := os.WriteFile(path, []byte("1"), 0); err != nil {
+				return err
 			}
-		}
-		return fmt.Errorf("%s would go with it: %w", other.prefix, ErrInUse)
+			return errors.Join(f(), os.WriteFile(path, was, 0))
+		})
 	}
-	return nil
 }
 
 // Addresses lists the addresses that we gave, sorted by interface and address.

@@ -137,7 +137,7 @@ func (p *Plumber) planMTU(to *plan, b Bridge, l netlink.Link) error {
 			if err != nil {
 				return err
 			}
-			want = smallest(all, l.Attrs().Index, b.Ports)
+			want = p.smallest(all, l.Attrs().Index, b)
 		}
 		if now := l.Attrs().MTU; now != want {
 			to.then("MTU", set(want), set(now))
@@ -146,15 +146,15 @@ func (p *Plumber) planMTU(to *plan, b Bridge, l netlink.Link) error {
 	return nil
 }
 
-// smallest is the MTU that the kernel gives a bridge with these ports, and those that stay.
-func smallest(all []netlink.Link, bridge int, ports []string) int {
+// smallest is the MTU that the kernel gives a bridge with its ports as they will be: those that it has to have, and
+// those that others gave it.
+func (p *Plumber) smallest(all []netlink.Link, index int, b Bridge) int {
 	mtu := 0
 	for _, l := range all {
 		a := l.Attrs()
-		if a.MasterIndex == bridge || slices.Contains(ports, a.Name) {
-			if mtu == 0 || a.MTU < mtu {
-				mtu = a.MTU
-			}
+		stays := a.MasterIndex == index && !slices.Contains(a.AltNames, p.portMark(b.Name, a.Index))
+		if (stays || slices.Contains(b.Ports, a.Name)) && (mtu == 0 || a.MTU < mtu) {
+			mtu = a.MTU
 		}
 	}
 	return cmp.Or(mtu, kernelMTU)

@@ -37,7 +37,10 @@ func TestBridge(t *testing.T) {
 	testutil.MTU(t, r.ns, 1300, "z")
 	r.bridge(Replaced, Bridge{Name: "br0", Ports: []string{"z", "x"}})
 	require.Equal(t, []Bridge{{Name: "br0", MTU: 1300, Ports: []string{"x", "z"}}}, r.bridges())
+	r.bridge(Replaced, Bridge{Name: "br0", Ports: []string{"x"}})
+	require.Equal(t, []Bridge{{Name: "br0", MTU: 1500, Ports: []string{"x"}}}, r.bridges(), "that of a port that leaves does not count")
 	testutil.MTU(t, r.ns, 1500, "z")
+	r.bridge(Replaced, Bridge{Name: "br0", Ports: []string{"z", "x"}})
 
 	// What others change is repaired.
 	testutil.Down(t, r.ns, "br0")

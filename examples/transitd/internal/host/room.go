@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"slices"
+
+	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+)
+
+// makeRoom puts the removal of rows that take the room of what the first step adds before it. It tells whether there
+// are any. They go in their order, and packets to them are dropped a little sooner.
+func makeRoom(todo []step) bool {
+	n, mates := 0, roommates[todo[0].name().kind]
+	for i := 1; i < len(todo); i++ {
+		if s := todo[i]; s.phase > phases && slices.Contains(mates, s.name().kind) {
+			copy(todo[n+1:i+1], todo[n:i])
+			todo[n] = s
+			n++
+		}
+	}
+	return n > 0
+}
+
+// roommates are the kinds that share a table, or sets of hosts, with one. Droplets, functions and chains are not among
+// them: what they do, or keep from happening, is needed to the end.
+var roommates = map[pb.Kind][]pb.Kind{
+	pb.Kind_KIND_PEER:           {pb.Kind_KIND_PEER},
+	pb.Kind_KIND_VPC:            {pb.Kind_KIND_VPC, pb.Kind_KIND_NETWORK},
+	pb.Kind_KIND_NETWORK:        {pb.Kind_KIND_VPC, pb.Kind_KIND_NETWORK},
+	pb.Kind_KIND_ENDPOINT:       {pb.Kind_KIND_ENDPOINT, pb.Kind_KIND_LOCAL_ENDPOINT},
+	pb.Kind_KIND_LOCAL_ENDPOINT: {pb.Kind_KIND_ENDPOINT, pb.Kind_KIND_LOCAL_ENDPOINT},
+}
