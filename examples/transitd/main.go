@@ -6,6 +6,7 @@
 //	transitd                         # all as by default: a Unix socket, /run/transitd/transitd.sock
 //	transitd -config transitd.yaml   # deploy/transitd.yaml says what can be in there
 //	transitd -check -config FILE     # is the file in order? Nothing else is done
+//	transitd -destroy                # take down the data-plane, and what was made around it; no daemon may run
 //
 // It opens a data-plane, repairs what differs from what it was last asked for, and serves. Killed, restarted or
 // replaced, it disturbs no packet: the kernel carries them. It runs in the network namespace of the droplets.
@@ -25,6 +26,7 @@ import (
 func main() {
 	path := flag.String("config", "", "the configuration; without it, all is as by default")
 	check := flag.Bool("check", false, "check the configuration, and do no more")
+	destroy := flag.Bool("destroy", false, "take down the data-plane and what was made around it, and forget what was asked for; no daemon may run")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "transitd: takes no arguments; see -help")
@@ -41,8 +43,11 @@ func main() {
 	if *check {
 		return
 	}
-	log := logger(c.Log)
-	if err := daemon.Run(context.Background(), c, log); err != nil {
+	log, run := logger(c.Log), daemon.Run
+	if *destroy {
+		run = daemon.Destroy
+	}
+	if err := run(context.Background(), c, log); err != nil {
 		log.Error("ended", "error", err)
 		os.Exit(1)
 	}

@@ -25,13 +25,7 @@ import (
 
 // Run is the daemon, until ctx ends or a signal does. Traffic goes on after it.
 func Run(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
-	h, err := host.Open(ctx, host.Options{
-		Dataplane: dataplane.Config{
-			Name: c.Name, BPFFS: c.BPFFS, Limits: c.Limits, Port: c.Port, DirectAge: c.DirectAge, PathAge: c.PathAge,
-			EventsPerSecond: c.EventsPerSecond,
-		},
-		StateDir: c.StateDir, OVS: c.OVS.Socket, Logger: log,
-	})
+	h, err := host.Open(ctx, options(c, log))
 	if err != nil {
 		return fmt.Errorf("open host: %w", err)
 	}
@@ -46,10 +40,10 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
 	}
 
 	mux := http.NewServeMux()
-	options := append([]connect.HandlerOption{connect.WithInterceptors(shown.Interceptor())}, listen.Options(c.RPC)...)
-	server.Register(mux, h, server.Options{Tables: tables(meter), Handler: options})
+	handling := append([]connect.HandlerOption{connect.WithInterceptors(shown.Interceptor())}, listen.Options(c.RPC)...)
+	server.Register(mux, h, server.Options{Tables: tables(meter), Handler: handling})
 	health := listen.NewHealth(server.Services()...)
-	health.Mount(mux, options...)
+	health.Mount(mux, handling...)
 	denied := func(made listen.Call) {
 		if made.Denied {
 			shown.Denied(made.Code)
@@ -78,6 +72,24 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
 		Stopping: func() { health.SetAll(false) },
 		Healthy:  h.Alive,
 	})
+}
+
+// Destroy takes down what the daemon made on this host, and forgets what was asked for. None may run.
+func Destroy(ctx context.Context, c config.Config, log *slog.Logger) error {
+	if err := host.Destroy(ctx, options(c, log)); err != nil {
+		return fmt.Errorf("destroy host: %w", err)
+	}
+	return nil
+}
+
+func options(c config.Config, log *slog.Logger) host.Options {
+	return host.Options{
+		Dataplane: dataplane.Config{
+			Name: c.Name, BPFFS: c.BPFFS, Limits: c.Limits, Port: c.Port, DirectAge: c.DirectAge, PathAge: c.PathAge,
+			EventsPerSecond: c.EventsPerSecond,
+		},
+		StateDir: c.StateDir, OVS: c.OVS.Socket, Logger: log,
+	}
 }
 
 // scrape shows metrics. That they cannot be shown does not end the daemon: packets and calls come first.

@@ -64,7 +64,24 @@ type Host struct {
 
 // Open opens a host: reads what is wanted of it, opens its data-plane, and repairs what differs. What cannot be
 // repaired is told by [Host.Health], and is no error.
-func Open(ctx context.Context, o Options) (_ *Host, err error) {
+func Open(ctx context.Context, o Options) (*Host, error) {
+	h, before, err := open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.repair(ctx, before); err != nil {
+		return nil, errors.Join(fmt.Errorf("repair: %w", err), h.close())
+	}
+	pumping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
+	h.done.Go(func() { h.pump(pumping) })
+	h.done.Go(func() { h.heal(pumping) })
+	h.done.Go(func() { h.keepWired(pumping) })
+	return h, nil
+}
+
+// open changes nothing but that the data-plane is there.
+func open(ctx context.Context, o Options) (_ *Host, before unsure, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -75,7 +92,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		foreignPlaces: make(map[maps.EndpointKey]struct{}), events: broker{watchers: make(map[*Watcher]struct{})},
 	}
 	if h.dp, err = dataplane.Open(ctx, o.Dataplane); err != nil {
-		return nil, err
+		return nil, before, err
 	}
 	defer func() {
 		if err != nil {
@@ -83,7 +100,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		}
 	}()
 	if err := h.openPlumber(); err != nil {
-		return nil, err
+		return nil, before, err
 	}
 	defer func() {
 		if err != nil {
@@ -91,24 +108,8 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 		}
 	}()
 	h.addKinds()
-	before, err := h.load()
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.journal.Close())
-		}
-	}()
-	if err := h.repair(ctx, before); err != nil {
-		return nil, fmt.Errorf("repair: %w", err)
-	}
-	pumping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	h.stop = stop
-	h.done.Go(func() { h.pump(pumping) })
-	h.done.Go(func() { h.heal(pumping) })
-	h.done.Go(func() { h.keepWired(pumping) })
-	return h, nil
+	before, err = h.load()
+	return h, before, err
 }
 
 // Close lets go of the host. Traffic goes on.
@@ -117,6 +118,10 @@ func (h *Host) Close() error {
 	h.done.Wait()
 	h.writer.Lock()
 	defer h.writer.Unlock()
+	return h.close()
+}
+
+func (h *Host) close() error {
 	return errors.Join(h.dp.Close(), h.journal.Close(), h.plumber.Close(), h.ovs.Close())
 }
 

@@ -196,6 +196,14 @@ func (j *Journal) Rewrite(all *pb.State) (err error) {
 // Close closes the file.
 func (j *Journal) Close() error { return j.file.Close() }
 
+// Remove deletes the file: all is forgotten. What is left to do is Close.
+func (j *Journal) Remove() error {
+	if err := os.Remove(j.path()); err != nil {
+		return fmt.Errorf("remove journal: %w", err)
+	}
+	return syncDir(j.dir)
+}
+
 func (j *Journal) path() string { return filepath.Join(j.dir, name) }
 
 func (j *Journal) append(kind byte, c Change) error {
