@@ -268,6 +268,9 @@ func testRollback(t *testing.T, w *world) {
 				require.ErrorIs(t, err, fail.err)
 			}
 			require.NotContains(t, err.Error(), "undo")
+			var of *Error
+			require.ErrorAs(t, err, &of)
+			require.Equal(t, what == "a table that is full", of.Key == "", "which one it is, but for many endpoints")
 			require.Equal(t, was, w.kernel(t))
 			require.Equal(t, etag, h.Etag())
 			require.Equal(t, said, textsOf(w.state(t)))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,4 +96,32 @@ func testManyEndpoints(t *testing.T, w *world) {
 	require.Equal(t, etag, w.h.Etag())
 	require.Empty(t, w.h.repairs)
 	require.Equal(t, was, w.kernel(t))
+}
+
+// TestManyRows: that packets are waited for takes its time once, and not for each row.
+func TestManyRows(t *testing.T) {
+	w := newWorld(t)
+	const n = 2000
+	l := &w.options.Dataplane.Limits
+	l.Peers, l.Networks, l.VPCs, l.Sets = 2*n, 2*n, 2*n, 2*n
+	w.open(t)
+	rows := func(first int) *pb.State {
+		s := &pb.State{}
+		for i := range n {
+			prefix := fmt.Sprintf("10.%d.%d.0/24", first+i/256, i%256)
+			s.Peers = append(s.Peers, &pb.Peer{Prefix: prefix})
+			s.Networks = append(s.Networks, &pb.Network{Vni: 7, Prefix: prefix, Blackhole: true})
+			s.Vpcs = append(s.Vpcs, &pb.Vpc{Vni: uint32(first*n + i + 1), NoDirectPath: true})
+		}
+		return s
+	}
+	a, b := rows(0), rows(100)
+	began := time.Now()
+	for _, s := range []*pb.State{a, b, {}} {
+		w.apply(t, s)
+		w.requireState(t, s)
+	}
+	took := time.Since(began)
+	t.Logf("%d rows added, replaced and removed in %v", 3*n, took)
+	require.Less(t, took, 30*time.Second, "one by one it takes minutes")
 }

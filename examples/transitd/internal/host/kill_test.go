@@ -46,22 +46,31 @@ func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 		}
 		return all
 	}
+	peers := func(n int) (all string) { // too many of one state and of the other for the table
+		for i := range 40 {
+			all += fmt.Sprintf(`,{"prefix":"198.18.%d.0/24"}`, n+i)
+		}
+		return all
+	}
 	scope := func(point, more, functions string) string {
 		return fmt.Sprintf(`{"scope":{"point":"STAGE_POINT_%s"%s},"functions":[%s]}`, point, more, functions)
 	}
-	a = host.State(t, `{`+common+`, "peers":[{"prefix":"192.0.2.0/24"},{"prefix":"198.51.100.0/24"}],
+	a = host.State(t, `{`+common+`, "peers":[{"prefix":"192.0.2.0/24"}%s],
 		"vpcs":[{"vni":7,"dividers":["192.0.2.2"],"cookie":"1"},{"vni":8}],
 		"endpoints":[{"vni":7,"address":"10.0.0.9","host":"192.0.2.2"},{"vni":7,"address":"10.0.0.3","host":"192.0.2.2"}%s],
-		"stages":[%s,%s,%s], "bridges":[{"name":"br0"}], "addresses":[{"interface":"eth0","address":"198.51.100.1/32"}]}`,
+		"stages":[%s,%s,%s], "bridges":[{"name":"br0","ports":["p1"]},{"name":"br1","ports":["p2"]},{"name":"br2"}],
+		"addresses":[{"interface":"eth0","address":"198.51.100.1/24"},{"interface":"br0","address":"2001:db8::1/64"}]}`,
 		1, `{"vni":8,"prefix":"10.1.0.0/16","blackhole":true}`, second(`"10.0.0.2/24"`, "02:00:00:00:00:02"),
-		fmt.Sprintf(`{"name":"lim","object":%q}`, host.File("limiter")), remotes(0),
+		fmt.Sprintf(`{"name":"lim","object":%q}`, host.File("limiter")), peers(0), remotes(0),
 		scope("DROP", "", `"log"`), scope("SEND", `,"vni":8`, `"lim"`), scope("DROP", `,"vni":7,"address":"10.0.0.2"`, `"log"`))
-	b = host.State(t, `{`+common+`, "peers":[{"prefix":"192.0.2.0/24","cookie":"4"},{"prefix":"203.0.113.0/24"}],
+	b = host.State(t, `{`+common+`, "peers":[{"prefix":"192.0.2.0/24","cookie":"4"}%s],
 		"vpcs":[{"vni":7,"dividers":["192.0.2.2","192.0.2.3"],"cookie":"2"},{"vni":9}],
 		"endpoints":[{"vni":7,"address":"10.0.0.9","host":"192.0.2.2"},{"vni":7,"address":"10.0.0.2","host":"192.0.2.2"}%s],
-		"stages":[%s,%s], "routes":[{"destination":"203.0.113.0/24","via":"192.0.2.2"}]}`,
+		"stages":[%s,%s], "routes":[{"destination":"203.0.113.0/24","via":"192.0.2.2"}],
+		"bridges":[{"name":"br0","ports":["p2"]},{"name":"br1","ports":["p1"]}],
+		"addresses":[{"interface":"eth0","address":"198.51.100.2/24"},{"interface":"br0","address":"2001:db8::1/48"}]}`,
 		2, `{"vni":9,"prefix":"10.1.0.0/16","via":"10.1.0.1"}`, second(`"10.0.0.3/24","10.0.0.4/24"`, "02:00:00:00:00:03"),
-		fmt.Sprintf(`{"name":"more","object":%q}`, host.File("droplog")), remotes(20),
+		fmt.Sprintf(`{"name":"more","object":%q}`, host.File("droplog")), peers(40), remotes(20),
 		scope("DROP", `,"vni":7`, `"log","more"`), scope("DROP", `,"vni":7,"address":"10.0.0.1"`, `"more"`))
 	return a, b
 }
@@ -71,6 +80,7 @@ func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 // of both loses none.
 func TestKilledDuringApply(t *testing.T) {
 	w := host.NewWorld(t)
+	testutil.Veth(t, w.Here(), "p1", w.Here(), "p2")
 	kills := 12
 	if n, err := strconv.Atoi(os.Getenv(killsEnv)); err == nil {
 		kills = n

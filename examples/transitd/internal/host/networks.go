@@ -3,48 +3,18 @@
 package host
 
 import (
-	"context"
-	"iter"
-
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/maps"
 )
 
 func networks(dp *dataplane.Dataplane) kind {
-	return &spec[*pb.Network]{
+	return rows(&spec[*pb.Network]{
 		kind:  pb.Kind_KIND_NETWORK,
 		key:   func(n *pb.Network) string { return pathKey(n.GetVni(), n.GetPrefix()) },
-		check: func(n *pb.Network) error { _, err := toNetwork(n); return err },
-		get: func(ctx context.Context, n *pb.Network) (*pb.Network, error) {
-			key, err := networkKey(n)
-			if err != nil {
-				return nil, err
-			}
-			row, err := dp.Network.Get(ctx, key)
-			return fromNetwork(row), err
-		},
-		list: func(ctx context.Context) iter.Seq2[*pb.Network, error] {
-			return mapped(dp.Network.List(ctx), fromNetwork)
-		},
-		put: func(ctx context.Context, want, _ *pb.Network) (*pb.Network, error) {
-			row, err := toNetwork(want)
-			if err != nil {
-				return nil, err
-			}
-			return want, dp.Network.Add(ctx, row)
-		},
-		remove: func(ctx context.Context, n *pb.Network) error {
-			key, err := networkKey(n)
-			if err != nil {
-				return err
-			}
-			return dp.Network.Remove(ctx, key)
-		},
-		fits:  fits[*pb.Network],
 		of:    func(s *pb.State) *[]*pb.Network { return &s.Networks },
 		phase: func(*pb.Network) int { return phaseNetwork },
-	}
+	}, dp.Network, toNetwork, fromNetwork, networkKey)
 }
 
 func networkKey(n *pb.Network) (maps.NetworkKey, error) {

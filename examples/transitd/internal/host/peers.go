@@ -3,8 +3,6 @@
 package host
 
 import (
-	"context"
-	"iter"
 	"net/netip"
 
 	"github.com/mizar-go/mizar/dataplane"
@@ -13,37 +11,15 @@ import (
 )
 
 func peers(dp *dataplane.Dataplane) kind {
-	return &spec[*pb.Peer]{
+	return rows(&spec[*pb.Peer]{
 		kind:  pb.Kind_KIND_PEER,
 		key:   (*pb.Peer).GetPrefix,
-		check: func(p *pb.Peer) error { _, err := toPeer(p); return err },
-		get: func(ctx context.Context, p *pb.Peer) (*pb.Peer, error) {
-			row, err := toPeer(p)
-			if err != nil {
-				return nil, err
-			}
-			row, err = dp.Peer.Get(ctx, row.Prefix)
-			return fromPeer(row), err
-		},
-		list: func(ctx context.Context) iter.Seq2[*pb.Peer, error] { return mapped(dp.Peer.List(ctx), fromPeer) },
-		put: func(ctx context.Context, want, _ *pb.Peer) (*pb.Peer, error) {
-			row, err := toPeer(want)
-			if err != nil {
-				return nil, err
-			}
-			return want, dp.Peer.Add(ctx, row)
-		},
-		remove: func(ctx context.Context, p *pb.Peer) error {
-			row, err := toPeer(p)
-			if err != nil {
-				return err
-			}
-			return dp.Peer.Remove(ctx, row.Prefix)
-		},
-		fits:  fits[*pb.Peer],
 		of:    func(s *pb.State) *[]*pb.Peer { return &s.Peers },
 		phase: func(*pb.Peer) int { return phasePeer },
-	}
+	}, dp.Peer, toPeer, fromPeer, func(p *pb.Peer) (netip.Prefix, error) {
+		row, err := toPeer(p)
+		return row.Prefix, err
+	})
 }
 
 func toPeer(p *pb.Peer) (maps.Peer, error) {

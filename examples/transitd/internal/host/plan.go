@@ -4,12 +4,10 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
@@ -21,6 +19,8 @@ type step struct {
 	undo  func(ctx context.Context) error
 	// refused tells what would fail for sure; nil: nothing.
 	refused func(ctx context.Context) error
+	// many is the same for those that may be taken with others of their kind; its kind is nil: it may not.
+	many rowChange
 }
 
 // does tells whether it is this that a step does.
@@ -103,36 +103,6 @@ func (p *plan) refused(ctx context.Context) error {
 		if err := s.refused(ctx); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// run takes the steps of a plan; where a table is full, what goes makes room first. A step that fails ends it, and those
-// before it are undone. Where each is given, it hears of every step, and of those that fail too: then the others are
-// taken all the same.
-func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) error {
-	todo := slices.Clone(p.steps)
-	for i := 0; i < len(todo); {
-		s := todo[i]
-		err := s.do(ctx)
-		h.beat.Add(1)
-		if errors.Is(err, dataplane.ErrFull) && makeRoom(todo[i:]) {
-			continue // with what goes; s is tried again after it
-		}
-		i++
-		if each != nil {
-			each(s, err)
-			continue
-		}
-		if err == nil {
-			continue
-		}
-		for _, done := range slices.Backward(todo[:i-1]) {
-			if undo := done.undo(ctx); undo != nil {
-				err = errors.Join(err, fmt.Errorf("undo: %w", undo))
-			}
-		}
-		return err
 	}
 	return nil
 }

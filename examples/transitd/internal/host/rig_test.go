@@ -205,7 +205,7 @@ func (w *world) journaled(t testing.TB) *pb.State {
 }
 
 func journaled(dir string) (*pb.State, error) {
-	h := &Host{asked: make(map[pb.Kind]map[string]proto.Message), places: make(map[maps.EndpointKey]place)}
+	h := &Host{dp: &dataplane.Dataplane{}, asked: make(map[pb.Kind]map[string]proto.Message), places: make(map[maps.EndpointKey]place)}
 	h.addKinds()
 	j, _, err := journal.Open(dir, func(c journal.Change, _ bool) error {
 		change, err := h.read(c)

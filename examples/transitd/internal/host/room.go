@@ -10,12 +10,12 @@ import (
 
 // makeRoom puts the removal of rows that take the room of what the first step adds before it. It tells whether there
 // are any. They go in their order, and packets to them are dropped a little sooner.
-func makeRoom(todo []step) bool {
-	n, mates := 0, roommates[todo[0].name().kind]
+func makeRoom(todo []unit) bool {
+	n, mates := 0, roommates[todo[0][0].name().kind]
 	for i := 1; i < len(todo); i++ {
-		if s := todo[i]; s.phase > phases && slices.Contains(mates, s.name().kind) {
+		if u := todo[i]; u[0].phase > phases && slices.Contains(mates, u[0].name().kind) {
 			copy(todo[n+1:i+1], todo[n:i])
-			todo[n] = s
+			todo[n] = u
 			n++
 		}
 	}

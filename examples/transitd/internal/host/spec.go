@@ -30,6 +30,9 @@ type spec[M proto.Message] struct {
 	put func(ctx context.Context, want, have M) (M, error)
 	// remove removes one that is there.
 	remove func(ctx context.Context, have M) error
+	// putAll and removeAll are for many at once, of a kind of which each by itself would take its time; nil: it does not.
+	// Those before one that fails stay.
+	putAll, removeAll func(ctx context.Context, all []M) error
 	// ready finds what put would be refused for, before anything is written down; nil: nothing.
 	ready func(ctx context.Context, want, have M) error
 	// keep remembers what goes with one that is removed, and gives back what puts that back; nil: nothing does.
@@ -81,6 +84,9 @@ type kind interface {
 	loses() bool
 	write(ctx context.Context, want proto.Message, h *have) (proto.Message, error)
 	unwrite(ctx context.Context, h *have) error
+	takesMany() bool
+	writeAll(ctx context.Context, all []proto.Message) error
+	unwriteAll(ctx context.Context, all []proto.Message) error
 	refuses(ctx context.Context, want proto.Message, h *have) error
 	keeps(ctx context.Context, h *have) (restore func(ctx context.Context, now proto.Message) error, err error)
 	in(s *pb.State) iter.Seq2[int, proto.Message]
@@ -192,6 +198,36 @@ func (s *spec[M]) write(ctx context.Context, want proto.Message, h *have) (proto
 func (s *spec[M]) unwrite(ctx context.Context, h *have) error {
 	if err := s.remove(ctx, h.msg.(M)); err != nil {
 		return &Error{Kind: s.kind, Key: h.key, Err: err}
+	}
+	return nil
+}
+
+func (s *spec[M]) takesMany() bool { return s.putAll != nil }
+
+// writeAll writes many that were checked, whatever is there.
+func (s *spec[M]) writeAll(ctx context.Context, all []proto.Message) error {
+	return s.many(ctx, all, s.putAll)
+}
+
+// unwriteAll removes those of many that are there.
+func (s *spec[M]) unwriteAll(ctx context.Context, all []proto.Message) error {
+	err := s.many(ctx, all, s.removeAll)
+	if errors.Is(err, dataplane.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (s *spec[M]) many(ctx context.Context, all []proto.Message, do func(context.Context, []M) error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	typed := make([]M, len(all))
+	for i, m := range all {
+		typed[i] = m.(M)
+	}
+	if err := do(ctx, typed); err != nil {
+		return &Error{Kind: s.kind, Err: err}
 	}
 	return nil
 }

@@ -3,8 +3,6 @@
 package host
 
 import (
-	"context"
-	"iter"
 	"strconv"
 
 	"github.com/mizar-go/mizar/dataplane"
@@ -13,27 +11,12 @@ import (
 )
 
 func vpcs(dp *dataplane.Dataplane) kind {
-	return &spec[*pb.Vpc]{
+	return rows(&spec[*pb.Vpc]{
 		kind:  pb.Kind_KIND_VPC,
 		key:   func(v *pb.Vpc) string { return strconv.FormatUint(uint64(v.GetVni()), 10) },
-		check: func(v *pb.Vpc) error { _, err := toVPC(v); return err },
-		get: func(ctx context.Context, v *pb.Vpc) (*pb.Vpc, error) {
-			row, err := dp.VPC.Get(ctx, v.Vni)
-			return fromVPC(row), err
-		},
-		list: func(ctx context.Context) iter.Seq2[*pb.Vpc, error] { return mapped(dp.VPC.List(ctx), fromVPC) },
-		put: func(ctx context.Context, want, _ *pb.Vpc) (*pb.Vpc, error) {
-			row, err := toVPC(want)
-			if err != nil {
-				return nil, err
-			}
-			return want, dp.VPC.Add(ctx, row)
-		},
-		remove: func(ctx context.Context, v *pb.Vpc) error { return dp.VPC.Remove(ctx, v.Vni) },
-		fits:   fits[*pb.Vpc],
-		of:     func(s *pb.State) *[]*pb.Vpc { return &s.Vpcs },
-		phase:  func(*pb.Vpc) int { return phaseVPC },
-	}
+		of:    func(s *pb.State) *[]*pb.Vpc { return &s.Vpcs },
+		phase: func(*pb.Vpc) int { return phaseVPC },
+	}, dp.VPC, toVPC, fromVPC, func(v *pb.Vpc) (uint32, error) { return v.Vni, nil })
 }
 
 func toVPC(v *pb.Vpc) (maps.VPC, error) {
