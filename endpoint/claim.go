@@ -93,6 +93,22 @@ func (m *Manager) at(ifindex int) ([]maps.EndpointKey, error) {
 	return keys, nil
 }
 
+// settled are the addresses of this host, and where they are, but for those that are claimed.
+func (m *Manager) settled() (map[maps.EndpointKey]int, error) {
+	if err := m.load(); err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	all := make(map[maps.EndpointKey]int, len(m.local))
+	for k, ifindex := range m.local {
+		if ifindex != claimed {
+			all[k] = ifindex
+		}
+	}
+	return all, nil
+}
+
 // load reads, once, which addresses are on this host. A table of a million takes some 100 ms.
 func (m *Manager) load() error {
 	m.mu.Lock()

@@ -16,7 +16,8 @@ import (
 
 // Local lists the endpoints of this host, by the tables, whoever made them. Those that are being made or
 // deleted right now are left out; those whose interface is gone, or whose maker was killed half-way, are
-// not, see [Endpoint]. It reads the whole endpoints table once.
+// not, see [Endpoint]. Only the first call reads the whole endpoints table: what others write to it after
+// that, past the manager, is not seen.
 func (m *Manager) Local(ctx context.Context) iter.Seq2[*Endpoint, error] {
 	return func(yield func(*Endpoint, error) bool) {
 		all, err := m.snapshot(ctx)
@@ -84,18 +85,24 @@ func (m *Manager) attached() (map[int]int, error) {
 
 // addresses reads which addresses are at which interface, and which of these are functions'.
 func (m *Manager) addresses(ctx context.Context) (all map[int][]netip.Addr, functions map[int]bool, err error) {
+	local, err := m.settled()
+	if err != nil {
+		return nil, nil, err
+	}
 	all, functions = make(map[int][]netip.Addr), make(map[int]bool)
-	for e, err := range m.tables.Endpoints.All() {
-		if err == nil {
-			err = ctx.Err()
+	for key, ifindex := range local {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		row, err := m.tables.Endpoints.Get(key)
+		if errors.Is(err, maps.ErrNotFound) || err == nil && row.Ifindex != ifindex {
+			continue // it was deleted since, or by others
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		if e.Ifindex != 0 {
-			all[e.Ifindex] = append(all[e.Ifindex], e.Addr)
-			functions[e.Ifindex] = e.Function
-		}
+		all[ifindex] = append(all[ifindex], key.Addr)
+		functions[ifindex] = row.Function
 	}
 	return all, functions, nil
 }

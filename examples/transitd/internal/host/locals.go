@@ -93,7 +93,7 @@ func (l *locals) get(ctx context.Context, e *pb.LocalEndpoint) (*pb.LocalEndpoin
 		}
 		return nil, dataplane.ErrNotFound
 	}
-	// One look tells that it is not there, which saves reading all of the table.
+	// One look tells that it is not there, which saves describing all that are.
 	row, err := l.dp.Endpoint.Get(ctx, maps.EndpointKey{VNI: e.Vni, Addr: lowest(localAddrs(e))})
 	if err != nil {
 		return nil, err

@@ -149,7 +149,7 @@ func listStages(ctx context.Context, dp *dataplane.Dataplane) iter.Seq2[*pb.Stag
 			local = local || c.Ifindex != 0
 		}
 		addrs := make(map[int][]netip.Addr)
-		if local { // it reads a table that may be large
+		if local {
 			for e, err := range dp.Endpoint.Local(ctx) {
 				if err != nil {
 					yield(nil, err)
