@@ -18,6 +18,8 @@ type goal struct {
 	kinds  map[pb.Kind]bool
 	want   map[pb.Kind]map[string]proto.Message
 	places map[tables.EndpointKey]place
+	// standing: it is what was asked for already.
+	standing bool
 	// asked is by what what is there was asked for; nil: not known.
 	asked func(n name) proto.Message
 	// fresh tells whether what is there is of a change of ours that was cut short; nil: nothing is.

@@ -25,7 +25,7 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 		}
 	}
 	here := localKeys(g)
-	seen := make(map[tables.EndpointKey]struct{}, len(g.places))
+	there := 0 // of those that are wanted
 	for row, err := range h.dp.Endpoint.List(ctx) {
 		if err != nil {
 			return fmt.Errorf("list: %w", &Error{Kind: id, Err: err})
@@ -38,7 +38,7 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 		want, wanted := g.places[key]
 		switch {
 		case wanted:
-			seen[key] = struct{}{}
+			there++
 			if was == want {
 				s.Unchanged++
 				continue
@@ -54,25 +54,16 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 			s.Foreign++
 		}
 	}
-	for key, want := range g.places {
-		if _, ok := seen[key]; !ok {
-			put = append(put, wish{key: key, place: want})
-			line(&putLines, pb.Action_ACTION_ADD, key, "host: "+want.host.String())
-		}
-		h.mu.RLock()
-		was, ok := h.places[key]
-		h.mu.RUnlock()
-		if !ok || was != want {
-			p.change.putPlaces[key] = want
-		}
+	missing, err := h.missingPlaces(ctx, g, there)
+	if err != nil {
+		return err
 	}
-	h.mu.RLock()
-	for key := range h.places {
-		if _, wanted := g.places[key]; !wanted && g.removesPlace(key) {
-			p.change.gonePlaces[key] = struct{}{}
-		}
+	for _, key := range missing {
+		want := g.places[key]
+		put = append(put, wish{key: key, place: want})
+		line(&putLines, pb.Action_ACTION_ADD, key, "host: "+want.host.String())
 	}
-	h.mu.RUnlock()
+	h.changePlaces(p.change, g)
 	for _, lines := range [][]*pb.PlanStep{putLines, goneLines} {
 		slices.SortFunc(lines, func(a, b *pb.PlanStep) int { return natural(a.Key, b.Key) })
 	}
@@ -97,4 +88,56 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 		})
 	}
 	return nil
+}
+
+// missingPlaces are the wanted ones that are not there. There may be a million of both, and mostly they are the same: how
+// many are there tells whether it is worth a look which.
+func (h *Host) missingPlaces(ctx context.Context, g *goal, there int) (missing []tables.EndpointKey, err error) {
+	if there == len(g.places) {
+		return nil, nil
+	}
+	seen := make(map[tables.EndpointKey]struct{}, there)
+	if there > 0 {
+		for row, err := range h.dp.Endpoint.List(ctx) {
+			if err != nil {
+				return nil, fmt.Errorf("list: %w", &Error{Kind: pb.Kind_KIND_ENDPOINT, Err: err})
+			}
+			if row.Host.IsValid() {
+				seen[row.Key()] = struct{}{}
+			}
+		}
+	}
+	for key := range g.places {
+		if _, is := seen[key]; !is {
+			missing = append(missing, key)
+		}
+	}
+	return missing, nil
+}
+
+// changePlaces finds what is asked for from now on, and was not, or was otherwise; and what is not any more.
+func (h *Host) changePlaces(c *change, g *goal) {
+	if g.standing {
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	known := 0
+	for key, want := range g.places {
+		was, is := h.places[key]
+		if is {
+			known++
+		}
+		if !is || was != want {
+			c.putPlaces[key] = want
+		}
+	}
+	if known == len(h.places) {
+		return
+	}
+	for key := range h.places {
+		if _, wanted := g.places[key]; !wanted && g.removesPlace(key) {
+			c.gonePlaces[key] = struct{}{}
+		}
+	}
 }

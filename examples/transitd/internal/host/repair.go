@@ -208,6 +208,7 @@ func (h *Host) sweepWrecks(ctx context.Context, u unsure) error {
 func (h *Host) standing() *goal {
 	g := &goal{
 		kinds: map[pb.Kind]bool{pb.Kind_KIND_ENDPOINT: true}, want: make(map[pb.Kind]map[string]proto.Message),
+		standing:     true,
 		asked:        func(n name) proto.Message { return h.askedFor(n.kind, n.key) },
 		removes:      func(name) bool { return false },
 		removesPlace: func(maps.EndpointKey) bool { return false },
@@ -221,10 +222,7 @@ func (h *Host) standing() *goal {
 			g.want[id][key] = m
 		}
 	}
-	g.places = make(map[maps.EndpointKey]place, len(h.places))
-	for key, p := range h.places {
-		g.places[key] = p
-	}
+	g.places = h.places // which the writer reads, and nobody changes before it is compared
 	return g
 }
 
