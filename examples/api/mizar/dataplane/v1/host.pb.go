@@ -469,7 +469,8 @@ type ApplyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// There was something to do.
 	Changed bool `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
-	// In the order in which they are taken, the first thousand.
+	// In the order in which they are taken, the first thousand. Where a table turns out to be full, what goes from it is
+	// taken sooner.
 	Steps []*PlanStep `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
 	// All of them, counted by kind.
 	Summary []*PlanSummary `protobuf:"bytes,3,rep,name=summary,proto3" json:"summary,omitempty"`
