@@ -209,7 +209,11 @@ func (h *Host) goalPlaces(g *goal, state *pb.State) error {
 		for _, a := range localAddrs(e) {
 			key := tables.EndpointKey{VNI: e.Vni, Addr: a}
 			_, elsewhere := g.places[key]
-			if other, is := seen[key]; is || elsewhere {
+			other, is := seen[key]
+			if elsewhere {
+				other = "an endpoint of another host"
+			}
+			if is || elsewhere {
 				return &Error{
 					Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: name, Field: "state.local_endpoints",
 					Err: wrong("state.local_endpoints", "%s is in the state twice (%s)", key, other),

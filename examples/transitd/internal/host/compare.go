@@ -150,7 +150,7 @@ func difference(want proto.Message, there *have) string {
 			text += "another object"
 			continue
 		}
-		text += fmt.Sprintf("%s: %v, was %v", f.Name(), b, a)
+		text += fmt.Sprintf("%s: %s, was %s", f.JSONName(), said(is, f), said(was, f))
 	}
 	return text
 }

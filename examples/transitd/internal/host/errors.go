@@ -4,7 +4,6 @@ package host
 
 import (
 	"errors"
-	"fmt"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
@@ -29,14 +28,18 @@ type Error struct {
 
 // Error names the resource, and what is wrong with it.
 func (e *Error) Error() string {
+	text := e.Err.Error()
+	if e.Field != "" {
+		text = e.Field + ": " + text
+	}
+	if e.Kind == pb.Kind_KIND_UNSPECIFIED { // the request as a whole
+		return text
+	}
 	what := KindName(e.Kind)
 	if e.Key != "" {
 		what += " " + e.Key
 	}
-	if e.Field != "" {
-		what += ": " + e.Field
-	}
-	return fmt.Sprintf("%s: %v", what, e.Err)
+	return what + ": " + text
 }
 
 // Unwrap is the cause.
