@@ -38,10 +38,16 @@ func fieldOf(err error) string {
 // equal ones are equal texts. One that is so already is left alone: others may be reading it.
 type reader struct{ err error }
 
-// set writes what is not written so.
-func set(text *string, to string) {
-	if *text != to {
-		*text = to
+// value is an address or a prefix.
+type value interface {
+	fmt.Stringer
+	IsValid() bool
+}
+
+// set writes what is not written so, and leaves what makes no sense as it came: an error shows it.
+func set[T value](text *string, to T) {
+	if s := to.String(); to.IsValid() && *text != s {
+		*text = s
 	}
 }
 
@@ -65,7 +71,7 @@ func (r *reader) addr(field string, text *string) netip.Addr {
 	case a.Zone() != "" || a.Is4In6():
 		r.fail(wrong(field, "%s: no zone, and no IPv4 written as IPv6", a))
 	}
-	set(text, a.String())
+	set(text, a)
 	return a
 }
 
@@ -85,7 +91,7 @@ func (r *reader) hosts(field string, texts []string) []netip.Addr {
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	for i := range texts {
-		set(&texts[i], all[i].String())
+		set(&texts[i], all[i])
 		if i > 0 && all[i] == all[i-1] {
 			r.fail(wrong(field, "%s is there twice", all[i]))
 		}
@@ -110,14 +116,14 @@ func (r *reader) masked(field string, text *string) netip.Prefix {
 	if p.IsValid() && p != p.Masked() {
 		r.fail(wrong(field, "%s has host bits: %s is meant", p, p.Masked()))
 	}
-	set(text, p.String())
+	set(text, p)
 	return p
 }
 
 // interfacePrefix is an address with the prefix length of its network.
 func (r *reader) interfacePrefix(field string, text *string) netip.Prefix {
 	p := r.parsePrefix(field, *text)
-	set(text, p.String())
+	set(text, p)
 	return p
 }
 
@@ -130,7 +136,9 @@ func (r *reader) mac(field string, text *string) net.HardwareAddr {
 		r.fail(wrong(field, "%q is no MAC address: six bytes in hex, with colons", *text))
 		return nil
 	}
-	set(text, mac.String())
+	if is := mac.String(); *text != is {
+		*text = is
+	}
 	return mac
 }
 

@@ -52,3 +52,15 @@ func TestTwiceInState(t *testing.T) {
 	}})
 	require.ErrorContains(t, err, "7/10.0.0.1 is in the state twice (an endpoint of another host)")
 }
+
+// What makes no sense stays as it came: it is in the error, and in the key that the error names.
+func TestSenseless(t *testing.T) {
+	m := &pb.Address{Interface: "eth0", Address: "192.0.2.50"}
+	_, err := toAddress(m)
+	require.ErrorContains(t, err, `"192.0.2.50" is no prefix`)
+	require.Equal(t, "192.0.2.50", m.Address)
+	e := &pb.Endpoint{Vni: 7, Address: "web", Host: "192.0.2.1"}
+	_, _, err = toEndpoint(e)
+	require.ErrorContains(t, err, `"web" is no address`)
+	require.Equal(t, "web", e.Address)
+}
