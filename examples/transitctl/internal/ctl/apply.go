@@ -53,12 +53,15 @@ the daemon did not make stays.`,
 			return err
 		}
 		c.only(in.State, in.Kinds)
-		return unary((*api).Apply).call(ctx, c.api, in, func(out proto.Message) error {
+		if ctx.Err() == nil && !in.DryRun {
+			c.begun = "the daemon ends what it has begun: apply it again, or see what is left with --dry-run"
+		}
+		return written(nil, unary((*api).Apply).call(ctx, c.api, in, func(out proto.Message) error {
 			if done, err := c.structured(out); done {
 				return err
 			}
 			return c.printPlan(out.(*v1.ApplyResponse), in.DryRun)
-		})
+		}))
 	})
 	return cmd
 }

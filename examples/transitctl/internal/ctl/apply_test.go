@@ -64,10 +64,23 @@ localEndpoints:
 	}}
 	require.True(t, proto.Equal(want, b.applied), "%v", b.applied)
 
-	// An empty state is one: all goes.
-	b.file("empty.yaml", "")
+	// An empty state is one: all goes. A file with nothing in it is none: what should have written it failed.
+	b.file("empty.yaml", "{}")
 	b.ok("apply -f empty.yaml")
 	require.True(t, proto.Equal(&v1.ApplyRequest{State: &v1.State{}}, b.applied))
+	b.applied = nil
+	for _, nothing := range []string{"", "# all is gone\n", "---\n---\n"} {
+		b.file("nothing.yaml", nothing)
+		b.fails(exitUsage, "apply -f nothing.yaml", "nothing.yaml: nothing is in it: ", "{}")
+		b.fails(exitUsage, "apply -f "+one+" -f nothing.yaml", "nothing.yaml: nothing is in it: ")
+	}
+	require.Nil(t, b.applied)
+
+	// Nor are kinds that an unset variable should have named all of them.
+	code, _, err := b.runWith(t.Context(), "", "apply", "-f", one, "--kinds", "")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, err, "--kinds names none: there are peers, ")
+	require.Nil(t, b.applied)
 
 	// A file with a mistake reaches nobody.
 	b.applied = nil
@@ -126,10 +139,14 @@ func FuzzState(f *testing.F) {
 // An interrupted apply says so.
 func TestApplyInterrupted(t *testing.T) {
 	b := newBench(t)
-	b.file("empty.yaml", "")
+	b.file("empty.yaml", "{}")
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	b.fail = func(string) error { cancel(); <-ctx.Done(); return nil }
 	code, _, err := b.runWith(ctx, "", "apply", "-f", "empty.yaml")
+	require.Equal(t, exitError, code)
+	require.Equal(t, "transitctl: interrupted: the daemon ends what it has begun: apply it again, or see what is left with --dry-run\n", err)
+	// One that was never sent has nothing to say.
+	code, _, err = b.runWith(ctx, "", "apply", "-f", "empty.yaml")
 	require.Equal(t, exitError, code)
 	require.Equal(t, "transitctl: interrupted\n", err)
 }

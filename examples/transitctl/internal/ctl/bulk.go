@@ -134,6 +134,7 @@ func sendAll[I, O any](ctx context.Context, c *cli, p *progress, call func(*api,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	c.begun = "more may be done than was answered: give the same file again"
 	s := call(c.api, ctx)
 	sent := make(chan error, 1)
 	go func() {

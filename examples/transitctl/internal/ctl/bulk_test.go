@@ -114,7 +114,7 @@ func TestAddManyInterrupted(t *testing.T) {
 	time.AfterFunc(b.slow, cancel)
 	code, _, err := b.runWith(ctx, "", "add", "endpoints", "-f", file)
 	require.Equal(t, exitError, code)
-	require.Contains(t, err, "transitctl: interrupted\n")
+	require.Contains(t, err, "transitctl: interrupted: more may be done than was answered: give the same file again\n")
 
 	code, _, err = b.run("add endpoints -f many.jsonl --timeout 300ms")
 	require.Equal(t, exitUnavailable, code, err)

@@ -8,30 +8,28 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // config is the configuration file: where there are daemons.
 type config struct {
 	path    string
-	Current string          `yaml:"current-context,omitempty"`
-	All     []configContext `yaml:"contexts"`
+	Current string          `yaml:"current-context,omitempty" json:"current-context,omitempty"`
+	All     []configContext `yaml:"contexts" json:"contexts"`
 }
 
 // configContext is one daemon, and how to speak to it. Files are absolute, or relative to the configuration's.
 type configContext struct {
-	Name   string `yaml:"name"`
+	Name   string `yaml:"name" json:"name"`
 	target `yaml:",inline"`
 }
 
 // target is where a daemon listens, and with what to show who one is.
 type target struct {
-	Host       string `yaml:"host"`
-	Cert       string `yaml:"cert,omitempty"`
-	Key        string `yaml:"key,omitempty"`
-	CA         string `yaml:"ca,omitempty"`
-	ServerName string `yaml:"server-name,omitempty"`
+	Host       string `yaml:"host" json:"host"`
+	Cert       string `yaml:"cert,omitempty" json:"cert,omitempty"`
+	Key        string `yaml:"key,omitempty" json:"key,omitempty"`
+	CA         string `yaml:"ca,omitempty" json:"ca,omitempty"`
+	ServerName string `yaml:"server-name,omitempty" json:"server-name,omitempty"`
 }
 
 // configPath is where the file is; it need not be there.
@@ -52,7 +50,7 @@ func readConfig() (*config, error) {
 	if err != nil {
 		return &config{}, nil //nolint:nilerr // without a home there is no file either
 	}
-	cfg := &config{path: path}
+	cfg := &config{path: path, All: []configContext{}}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return cfg, nil
@@ -108,7 +106,7 @@ func (cfg *config) write() (err error) {
 			return err
 		}
 	}
-	text, err := yaml.Marshal(cfg)
+	text, err := indented(cfg)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 )
 
 func (c *cli) configCommand() *cobra.Command {
@@ -22,7 +21,7 @@ $TRANSITCTL_CONFIG, or transitctl/config.yaml in $XDG_CONFIG_HOME.`,
 	}, "command")
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "get-contexts", Short: "list the contexts", Args: c.args(0, 0),
+			Use: "get-contexts", Short: "list the contexts", Args: c.args(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 			RunE: c.withConfig(func(cfg *config, _ []string) error {
 				if c.output == "name" {
 					for _, x := range cfg.All {
@@ -30,7 +29,13 @@ $TRANSITCTL_CONFIG, or transitctl/config.yaml in $XDG_CONFIG_HOME.`,
 					}
 					return nil
 				}
-				t := &table{rows: [][]cell{{{"", bold}, {"NAME", bold}, {"HOST", bold}, {"CERT", bold}, {"CA", bold}}}}
+				if done, err := c.own(cfg); done {
+					return err
+				}
+				t := &table{}
+				if !c.noHeaders {
+					t.rows = append(t.rows, []cell{{text: " "}, {"NAME", bold}, {"HOST", bold}, {"CERT", bold}, {"CA", bold}})
+				}
 				for _, x := range cfg.All {
 					current := " "
 					if x.Name == cfg.Current {
@@ -38,7 +43,6 @@ $TRANSITCTL_CONFIG, or transitctl/config.yaml in $XDG_CONFIG_HOME.`,
 					}
 					t.add(current, x.Name, x.Host, x.Cert, x.CA)
 				}
-				t.rows[0][0].text = " "
 				return t.print(c.out, c.palette(c.out))
 			}),
 		},
@@ -78,6 +82,9 @@ The first context is used at once.`,
 				if c.flags.ServerName != "" {
 					x.ServerName = c.flags.ServerName
 				}
+				if x.Host == "" {
+					return usagef("say where the daemon is with --host")
+				}
 				if _, err := x.check(); err != nil {
 					return err
 				}
@@ -94,16 +101,20 @@ The first context is used at once.`,
 					return err
 				}
 				cfg.All = slices.DeleteFunc(cfg.All, func(x configContext) bool { return x.Name == args[0] })
-				if cfg.Current == args[0] {
-					cfg.Current = ""
+				if cfg.Current != args[0] {
+					return c.saved(cfg, "context %s is deleted\n", args[0])
 				}
-				return c.saved(cfg, "context %s is deleted\n", args[0])
+				cfg.Current = ""
+				return c.saved(cfg, "context %s is deleted; it was in use: without another, this host's daemon is meant\n", args[0])
 			}),
 		},
 		&cobra.Command{
-			Use: "view", Short: "print the configuration", Args: c.args(0, 0),
+			Use: "view", Short: "print the configuration", Args: c.args(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 			RunE: c.withConfig(func(cfg *config, _ []string) error {
-				text, err := yaml.Marshal(cfg)
+				if done, err := c.own(cfg); done {
+					return err
+				}
+				text, err := indented(cfg)
 				if err != nil {
 					return err
 				}

@@ -3,6 +3,7 @@
 package ctl
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,8 @@ func TestConfig(t *testing.T) {
 	path := filepath.Join(b.dir, "new", "config.yaml")
 	t.Setenv("TRANSITCTL_CONFIG", path)
 	require.Equal(t, "# "+path+"\ncontexts: []\n", b.ok("config view"))
+	require.Equal(t, "{\n  \"contexts\": []\n}\n", b.ok("config view -o json"))
+	b.fails(exitUsage, "config set-context here", "say where the daemon is with --host")
 
 	// The first is used at once; another is not.
 	require.Equal(t, "context here is set\n", b.ok("config set-context here --host unix://"+b.socket))
@@ -25,15 +28,21 @@ func TestConfig(t *testing.T) {
 	require.Equal(t, `# `+path+`
 current-context: here
 contexts:
-    - name: here
-      host: unix://`+b.socket+`
-    - name: lab
-      host: https://lab.example:7443
-      cert: `+b.dir+`/me.crt
-      key: `+b.dir+`/me.key
-      ca: `+b.dir+`/ca.crt
-      server-name: lab
+  - name: here
+    host: unix://`+b.socket+`
+  - name: lab
+    host: https://lab.example:7443
+    cert: `+b.dir+`/me.crt
+    key: `+b.dir+`/me.key
+    ca: `+b.dir+`/ca.crt
+    server-name: lab
 `, b.ok("config view"))
+	require.Equal(t, strings.TrimPrefix(b.ok("config view"), "# "+path+"\n"), b.ok("config get-contexts -o yaml"))
+	var all config
+	require.NoError(t, json.Unmarshal([]byte(b.ok("config view -o json")), &all))
+	require.Equal(t, "here", all.Current)
+	require.Equal(t, b.dir+"/me.crt", all.All[1].Cert)
+	require.NotContains(t, b.ok("config get-contexts --no-headers"), "NAME")
 	require.Equal(t, "here\nlab\n", b.ok("config get-contexts -o name"))
 	info, err := os.Stat(path)
 	require.NoError(t, err)
@@ -59,7 +68,7 @@ contexts:
 	require.Contains(t, b.ok("get vpcs -o json --host unix://"+b.socket), "vpcs")
 
 	// One that is used and deleted leaves none: this host's is meant again.
-	require.Equal(t, "context lab is deleted\n", b.ok("config delete-context lab"))
+	require.Contains(t, b.ok("config delete-context lab"), "context lab is deleted; it was in use: ")
 	b.fails(exitUsage, "config delete-context lab", "no context")
 	c := &cli{}
 	to, err := c.target()

@@ -79,7 +79,7 @@ func (c *cli) deleteNoun(n *noun) *cobra.Command {
 			if err != nil {
 				errs = append(errs, err)
 			}
-			if ctx.Err() != nil {
+			if hopeless(ctx, err) {
 				break
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -40,6 +41,22 @@ func (e usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// writeError is of a write: what it speaks of may be what is missing, not what is written.
+type writeError struct {
+	error
+	noun *noun // nil: several
+}
+
+func (e writeError) Unwrap() error { return e.error }
+
+// written marks the error of a write.
+func written(n *noun, err error) error {
+	if err == nil {
+		return nil
+	}
+	return writeError{err, n}
+}
+
 // exitCode ends the program with a code, and says nothing: what there was to say was said.
 type exitCode int
 
@@ -63,26 +80,56 @@ func (c *cli) report(err error) int {
 		return int(code)
 	}
 	code, text, hint := c.explain(err)
+	var hints []string
 	if hint != "" {
-		text += ": " + hint
+		hints = append(hints, hint)
+	}
+	if c.begun != "" && (text == interrupted || strings.Contains(text, late)) {
+		hints = append(hints, c.begun)
+	}
+	if len(hints) > 0 {
+		text += ": " + strings.Join(hints, "; ")
 	}
 	fmt.Fprintln(c.err, c.palette(c.err).paint(red, "transitctl:"), text)
 	return code
 }
 
+const (
+	interrupted = "interrupted"
+	late        = "no answer in time"
+)
+
+// hopeless tells whether the next of several calls would fail as this one did.
+func hopeless(ctx context.Context, err error) bool {
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable, connect.CodeUnauthenticated, connect.CodePermissionDenied:
+		return err != nil
+	}
+	return ctx.Err() != nil
+}
+
 // explain has an error's exit code, what it says, and what to do next.
 func (c *cli) explain(err error) (code int, text, hint string) {
 	var wrong usageError
+	var write writeError
 	var refused *connect.Error
+	writes := errors.As(err, &write)
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage, clean(err.Error()), ""
 	case errors.Is(err, context.Canceled) && c.ctx.Err() != nil:
-		return exitError, "interrupted", ""
+		return exitError, interrupted, ""
 	case errors.As(err, &refused):
-		if d := detail(refused); d != nil {
+		if d := detail(refused); d != nil && d.GetCause() != v1.Cause_CAUSE_UNSPECIFIED {
+			text = message(refused, d)
+			switch {
+			case writes && d.GetCause() == v1.Cause_CAUSE_NOT_FOUND:
+				return exitNotFound, text, "make it first, or name another"
+			case d.GetCause() == v1.Cause_CAUSE_INVALID:
+				return exitUsage, text, fieldHint(d.GetField(), text, write.noun)
+			}
 			code, hint = c.advise(d, refused.Code())
-			return code, message(refused, d), hint
+			return code, text, hint
 		}
 		code, text, hint := c.unreached(err)
 		broken := refused.Code() == connect.CodeUnavailable || text != "" && refused.Code() != connect.CodeDeadlineExceeded
@@ -95,12 +142,35 @@ func (c *cli) explain(err error) (code int, text, hint string) {
 			return code, text, hint
 		}
 		code, hint = byCode(refused.Code())
+		if refused.Message() == context.DeadlineExceeded.Error() { // the daemon's side of our time limit was first
+			return code, late, hint
+		}
 		return code, message(refused, nil), hint
 	}
 	if code, text, hint := c.unreached(err); text != "" {
 		return code, text, hint
 	}
 	return exitError, clean(err.Error()), ""
+}
+
+var index = regexp.MustCompile(`\[\d+\]`)
+
+// fieldHint says where the field is that is wrong: behind a flag, or as the API calls it if the text does not say so.
+func fieldHint(field, text string, n *noun) string {
+	if n != nil && field != "" {
+		for _, f := range n.flags {
+			if f.path == index.ReplaceAllString(field, "") {
+				return "look at --" + f.name
+			}
+		}
+	}
+	switch {
+	case strings.HasPrefix(field, "state.functions") && strings.HasSuffix(field, ".object"):
+		return "name its file with objectFile; of `transitctl get state`, --objects has it"
+	case field == "" || strings.Contains(text, field+": "):
+		return ""
+	}
+	return "look at " + clean(field)
 }
 
 // message is what the daemon says. The verifier's log keeps its lines: they are what it is read for.
@@ -133,7 +203,7 @@ func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string)
 		all = fmt.Sprintf("see what there is with `transitctl get %s`", n.plural)
 		one = "look with `transitctl get " + n.plural + "`"
 		if d.GetKey() != "" {
-			one = fmt.Sprintf("look with `transitctl get %s %s`", n.name, clean(d.GetKey()))
+			one = fmt.Sprintf("look with `transitctl get %s %s -o yaml`", n.name, clean(d.GetKey()))
 		}
 	}
 	switch d.GetCause() {
@@ -143,20 +213,17 @@ func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string)
 		}
 		return exitNotFound, all
 	case v1.Cause_CAUSE_EXISTS:
+		if d.GetEtag() == "" { // it is somebody else's, or of another kind
+			return exitConflict, ""
+		}
 		return exitConflict, one + ", replace it with --force"
 	case v1.Cause_CAUSE_ETAG:
-		hint := one
-		if d.GetEtag() != "" {
-			hint += ", its etag is " + clean(d.GetEtag()) + " now"
+		if d.GetEtag() == "" {
+			return exitConflict, "it is not there any more"
 		}
-		return exitConflict, hint
+		return exitConflict, one + ", its etag is " + clean(d.GetEtag()) + " now"
 	case v1.Cause_CAUSE_FULL:
 		return exitError, "see how full the tables are with `transitctl get tables`"
-	case v1.Cause_CAUSE_INVALID:
-		if d.GetField() != "" {
-			return exitUsage, "look at " + clean(d.GetField())
-		}
-		return exitUsage, ""
 	case v1.Cause_CAUSE_PERMISSION:
 		return exitDenied, "the daemon lacks a capability: its unit has to give it"
 	case v1.Cause_CAUSE_BUSY:
@@ -170,9 +237,9 @@ func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string)
 		return exitDenied, "this client may only read: use a context whose certificate may write"
 	case v1.Cause_CAUSE_IDENTITY:
 		if of == connect.CodeUnauthenticated {
-			return exitDenied, "show another certificate: `transitctl config view` has the one in use"
+			return exitDenied, "show another with --cert and --key, or by another --context"
 		}
-		return exitDenied, "the daemon's configuration has no role for this client's certificate: see `transitctl config view`"
+		return exitDenied, "give it one in the daemon's configuration, or show another with --cert and --key"
 	case v1.Cause_CAUSE_RATE, v1.Cause_CAUSE_CLOSING, v1.Cause_CAUSE_UNAVAILABLE:
 		return exitUnavailable, "try again in a moment"
 	case v1.Cause_CAUSE_NO_ADDRESS:
@@ -232,7 +299,7 @@ func (c *cli) unreached(err error) (code int, text, hint string) {
 	case errors.As(err, &dns):
 		return exitUnavailable, at + "no such name", where
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return exitUnavailable, at + "no answer in time", "give it more with --timeout"
+		return exitUnavailable, at + late, "give it more with --timeout"
 	case errors.As(err, &op):
 		return exitUnavailable, at + clean(op.Err.Error()), ""
 	}

@@ -23,7 +23,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{v1.Cause_CAUSE_UNSPECIFIED, connect.CodeInternal, exitError, ""},
 		{v1.Cause_CAUSE_NOT_FOUND, connect.CodeNotFound, exitNotFound, "`transitctl get vpcs`"},
-		{v1.Cause_CAUSE_EXISTS, connect.CodeAlreadyExists, exitConflict, "`transitctl get vpc 7`, replace it with --force"},
+		{v1.Cause_CAUSE_EXISTS, connect.CodeAlreadyExists, exitConflict, "`transitctl get vpc 7 -o yaml`, replace it with --force"},
 		{v1.Cause_CAUSE_FULL, connect.CodeResourceExhausted, exitError, "`transitctl get tables`"},
 		{v1.Cause_CAUSE_INVALID, connect.CodeInvalidArgument, exitUsage, "look at vpc.vni"},
 		{v1.Cause_CAUSE_NOT_SUPPORTED, connect.CodeUnimplemented, exitError, ""},
@@ -36,8 +36,8 @@ func TestErrors(t *testing.T) {
 		{v1.Cause_CAUSE_VERIFIER, connect.CodeInvalidArgument, exitUsage, ""},
 		{v1.Cause_CAUSE_ETAG, connect.CodeAborted, exitConflict, "its etag is e9 now"},
 		{v1.Cause_CAUSE_ROLE, connect.CodePermissionDenied, exitDenied, "may only read"},
-		{v1.Cause_CAUSE_IDENTITY, connect.CodePermissionDenied, exitDenied, "no role"},
-		{v1.Cause_CAUSE_IDENTITY, connect.CodeUnauthenticated, exitDenied, "another certificate"},
+		{v1.Cause_CAUSE_IDENTITY, connect.CodePermissionDenied, exitDenied, "give it one in the daemon"},
+		{v1.Cause_CAUSE_IDENTITY, connect.CodeUnauthenticated, exitDenied, "show another with --cert"},
 		{v1.Cause_CAUSE_RATE, connect.CodeResourceExhausted, exitUnavailable, "try again"},
 		{v1.Cause_CAUSE_CLOSING, connect.CodeUnavailable, exitUnavailable, "try again"},
 		{v1.Cause_CAUSE_UNAVAILABLE, connect.CodeUnavailable, exitUnavailable, "try again"},
@@ -46,7 +46,11 @@ func TestErrors(t *testing.T) {
 	} {
 		d := &v1.ErrorDetail{Cause: c.cause, Kind: v1.Kind_KIND_VPC, Key: "7", Etag: "e9", Field: "vpc.vni"}
 		b.fail = func(string) error { return refused(c.code, d, "add vpc 7: so it is") }
-		b.fails(c.exit, "add vpc 7", "transitctl: add vpc 7: so it is", c.hint)
+		line := "add vpc 7"
+		if c.cause == v1.Cause_CAUSE_NOT_FOUND {
+			line = "delete vpc 7"
+		}
+		b.fails(c.exit, line, "transitctl: add vpc 7: so it is", c.hint)
 	}
 	// Without a detail the code says it: of a proxy, or another program.
 	for code, exit := range map[connect.Code]int{
@@ -58,6 +62,64 @@ func TestErrors(t *testing.T) {
 		b.fail = func(string) error { return connect.NewError(code, errors.New("so it is")) }
 		b.fails(exit, "add vpc 7", "transitctl: so it is")
 		b.fails(exit, "get endpoints", "transitctl: so it is") // a stream
+	}
+}
+
+// What is said to be done can be: of a write, of what somebody else made, and in the words of the command line.
+func TestHints(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct {
+		line string
+		code connect.Code
+		d    *v1.ErrorDetail
+		text string
+		want string
+	}{
+		// What a write does not find is what it needs.
+		{
+			"create endpoint 7/10.0.0.1/24 --netns web", connect.CodeNotFound, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_NOT_FOUND, Kind: v1.Kind_KIND_LOCAL_ENDPOINT},
+			"namespace web: not found", "namespace web: not found: make it first, or name another",
+		},
+		// --force is for what has an etag.
+		{
+			"add address eth0/192.0.2.1/24", connect.CodeAlreadyExists, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_EXISTS, Kind: v1.Kind_KIND_ADDRESS, Key: "k"},
+			"made by somebody else", "made by somebody else",
+		},
+		{"add vpc 7 --etag e1", connect.CodeAborted, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_ETAG, Kind: v1.Kind_KIND_VPC, Key: "7"}, "changed", "changed: it is not there any more"},
+		// A field is behind a flag, or named already.
+		{"add endpoint 7/10.0.0.1", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "host"}, "host: it is not given", "host: it is not given: look at --at"},
+		{
+			"add vpc 7 --divider x", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "dividers[0]"},
+			`dividers[0]: "x" is no address`, `dividers[0]: "x" is no address: look at --divider`,
+		},
+		{"add peer 1", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "prefix"}, `prefix: "1" is none`, `prefix: "1" is none`},
+		{
+			"apply -f host.yaml", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "state.functions[0].object"},
+			"it is not given", "it is not given: name its file with objectFile; of `transitctl get state`, --objects has it",
+		},
+		// The daemon's clock was first.
+		{
+			"add vpc 7", connect.CodeDeadlineExceeded, &v1.ErrorDetail{}, "context deadline exceeded",
+			"no answer in time: give it more time with --timeout, or see `transitctl health`; it may be done all the same, and can be asked for again",
+		},
+	} {
+		b.file("host.yaml", "vpcs: []")
+		b.fail = func(string) error { return refused(c.code, c.d, "%s", c.text) }
+		_, _, err := b.run(c.line)
+		require.Equal(t, "transitctl: "+c.want+"\n", err, c.line)
+	}
+}
+
+// Several keys are several calls; where nobody answers, one is enough to know.
+func TestHopeless(t *testing.T) {
+	b := newBench(t)
+	for _, verb := range []string{"get", "delete"} {
+		b.fails(exitUnavailable, verb+" vpc 7 8 --host unix:///nowhere.sock", "no such socket")
+		b.fail = func(string) error {
+			return refused(connect.CodePermissionDenied, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_ROLE}, "no")
+		}
+		b.fails(exitDenied, verb+" vpc 7 8", "may only read")
+		b.fail = nil
 	}
 }
 

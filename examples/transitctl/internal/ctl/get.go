@@ -4,6 +4,7 @@ package ctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -24,7 +25,7 @@ API has it, and what one key names is printed bare.`,
 		Example: `  transitctl get vpcs
   transitctl get endpoint 7/10.0.0.2 -o yaml
   transitctl get local-endpoints --vni 7 -o wide
-  transitctl get state -o yaml > host.yaml`,
+  transitctl get state -o yaml --objects > host.yaml`,
 	}, "noun")
 	for _, n := range c.nouns {
 		cmd.AddCommand(c.getNoun(n))
@@ -67,6 +68,11 @@ func (c *cli) getNoun(n *noun) *cobra.Command {
 			keys = nil
 		}
 		if len(keys) > 0 {
+			for _, f := range filters {
+				if len(f.texts) > 0 {
+					return usagef("--%s is of a list: a key says which one", f.name)
+				}
+			}
 			return c.getKeys(ctx, n, keys)
 		}
 		all, err := n.list.merged(ctx, c.api, in)
@@ -81,17 +87,25 @@ func (c *cli) getNoun(n *noun) *cobra.Command {
 	return cmd
 }
 
-// getKeys prints what keys name: one alone as it is, several as a list.
+// getKeys prints what keys name: one alone as it is, several as a list. It goes on where one of several fails.
 func (c *cli) getKeys(ctx context.Context, n *noun, keys []string) error {
 	var found []proto.Message
+	var errs []error
 	for _, key := range keys {
 		m, err := c.read(ctx, n, key)
 		if err != nil {
-			return err
+			errs = append(errs, err)
+		} else {
+			found = append(found, m)
 		}
-		found = append(found, m)
+		if hopeless(ctx, err) {
+			break
+		}
 	}
-	if len(found) == 1 {
+	if len(found) == 0 {
+		return errors.Join(errs...)
+	}
+	if len(keys) == 1 {
 		if done, err := c.structured(found[0]); done {
 			return err
 		}
@@ -101,7 +115,7 @@ func (c *cli) getKeys(ctx context.Context, n *noun, keys []string) error {
 	for _, m := range found {
 		l.Append(protoreflect.ValueOfMessage(m.ProtoReflect()))
 	}
-	return c.printList(n, all.Interface())
+	return errors.Join(append(errs, c.printList(n, all.Interface()))...)
 }
 
 // read reads one; where there is no call for that, it is looked up among all.
@@ -152,7 +166,7 @@ func (c *cli) printList(n *noun, all proto.Message) error {
 		return nil
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(c.err, "no "+n.title())
+		fmt.Fprintln(c.err, "no "+n.content())
 		return nil
 	}
 	if err := n.table(list, c.output == "wide", !c.noHeaders).print(c.out, c.palette(c.out)); err != nil {

@@ -133,7 +133,8 @@ func (c *cli) write(ctx context.Context, n *noun, m proto.Message) error {
 	in := n.put.request()
 	r := in.ProtoReflect()
 	r.Set(resourceField(r), protoreflect.ValueOfMessage(m.ProtoReflect()))
-	return n.put.call(ctx, c.api, in, func(out proto.Message) error {
+	c.begun = "it may be done all the same, and can be asked for again"
+	return written(n, n.put.call(ctx, c.api, in, func(out proto.Message) error {
 		r := out.ProtoReflect()
 		now := r.Get(resourceField(r)).Message()
 		if !now.IsValid() {
@@ -147,7 +148,7 @@ func (c *cli) write(ctx context.Context, n *noun, m proto.Message) error {
 			return err
 		}
 		return c.done(c.nameOf(n, now.Interface()), outcomeOf(out))
-	})
+	}))
 }
 
 func outcomeOf(m proto.Message) v1.Outcome {

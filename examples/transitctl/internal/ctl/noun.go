@@ -50,6 +50,14 @@ type pair struct{ field, text string }
 
 func (n *noun) title() string { return strings.ReplaceAll(n.plural, "-", " ") }
 
+// content is what a list has.
+func (n *noun) content() string {
+	if n.within {
+		return "entries"
+	}
+	return n.title()
+}
+
 // resource is a new, empty one.
 func (n *noun) resource() proto.Message {
 	m := n.put.request().ProtoReflect()

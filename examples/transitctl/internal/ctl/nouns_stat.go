@@ -34,9 +34,17 @@ func statNouns() []*noun {
 		list:    stream((*api).ListDirects),
 	}, {
 		name: "path", plural: "paths", short: "what is known of the ways to hosts", key: []string{"host"},
-		columns: []column{col("HOST", "host"), col("MTU", "mtu"), col("EXPIRES", "expires")},
+		columns: []column{col("HOST", "host"), col("MTU", "mtu"), is("EXPIRES", pathExpires)},
 		list:    stream((*api).ListPaths),
 	}}
+}
+
+// pathExpires has nothing where nothing was learned that could.
+func pathExpires(p *v1.Path) cell {
+	if p.GetMtu() == 0 {
+		return cell{}
+	}
+	return cell{text: duration(p.GetExpires())}
 }
 
 func counterName(c *v1.Counter) cell {

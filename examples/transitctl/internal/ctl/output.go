@@ -74,18 +74,43 @@ func yamlOf(m proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return yamlFrom(text)
+}
+
+func yamlFrom(json []byte) ([]byte, error) {
 	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	if err := yaml.Unmarshal(json, &document); err != nil {
 		return nil, err
 	}
 	plain(&document)
+	return indented(&document)
+}
+
+// indented is YAML as all of ours looks.
+func indented(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	if err := e.Encode(&document); err != nil {
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), e.Close()
+}
+
+// own prints what is not of the API, if -o asks for JSON or YAML, and says whether it did.
+func (c *cli) own(v any) (bool, error) {
+	if c.output != "json" && c.output != "yaml" {
+		return false, nil
+	}
+	text, err := json.MarshalIndent(v, "", "  ")
+	text = append(text, '\n')
+	if err == nil && c.output == "yaml" {
+		text, err = yamlFrom(text)
+	}
+	if err == nil {
+		_, err = c.out.Write(text)
+	}
+	return true, err
 }
 
 // plain takes JSON's brackets and quotes away; what would be read as something else keeps its quotes.

@@ -32,6 +32,7 @@ type cli struct {
 	api     *api
 	at      string // where that is
 	close   func()
+	begun   string       // what is to be said of a write that ends before its answer
 	refusal func() error // why connections end; nil where it cannot be the client's certificate
 }
 

@@ -28,6 +28,9 @@ func (c *cli) readState(files []string) (*v1.State, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(documents) == 0 { // what should have written it failed, more often than not
+			return nil, usagef("%s: nothing is in it: a state that has nothing, which takes all away, reads {}", r.file)
+		}
 		for _, n := range documents {
 			one := new(v1.State)
 			if err := r.message(n, one.ProtoReflect(), ""); err != nil {
@@ -52,8 +55,11 @@ func (c *cli) open(file string) ([]byte, *reader, error) {
 	return text, &reader{file: file, dir: filepath.Dir(file)}, nil
 }
 
-// kinds reads nouns, and has the kinds that they are of.
+// kinds reads nouns, and has the kinds that they are of. Names are nil if nobody gave any: all are meant.
 func (c *cli) kinds(names []string) ([]v1.Kind, error) {
+	if names != nil && len(names) == 0 { // a variable that is not set
+		return nil, usagef("--kinds names none: there are %s", strings.Join(c.kindNames(), ", "))
+	}
 	var kinds []v1.Kind
 	for _, name := range names {
 		n, err := c.find(name)

@@ -12,7 +12,6 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
@@ -20,9 +19,9 @@ import (
 
 // build is what this program was built of.
 type build struct {
-	Version string `json:"version" yaml:"version"`
-	Commit  string `json:"commit,omitempty" yaml:"commit,omitempty"`
-	Go      string `json:"go" yaml:"go"`
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
 }
 
 func ours() build {
@@ -76,24 +75,7 @@ func (c *cli) printVersion(daemon *v1.GetVersionResponse) error {
 		}
 		both.Daemon = text
 	}
-	switch c.output {
-	case "json", "yaml":
-		text, err := json.MarshalIndent(both, "", "  ")
-		if err != nil {
-			return err
-		}
-		text = append(text, '\n')
-		if c.output == "yaml" {
-			var document yaml.Node
-			if err := yaml.Unmarshal(text, &document); err != nil {
-				return err
-			}
-			plain(&document)
-			if text, err = yaml.Marshal(&document); err != nil {
-				return err
-			}
-		}
-		_, err = c.out.Write(text)
+	if done, err := c.own(both); done {
 		return err
 	}
 	t := &table{}
