@@ -57,21 +57,46 @@ func completePoints(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 	return enumWords(v1.StagePoint(0).Descriptor()), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
-// completeFlag offers the keys of a noun as a flag's value; in a list, as the last one.
+// completeFlag offers the keys of a noun as a flag's value.
 func (c *cli) completeFlag(name string) cobra.CompletionFunc {
+	n, err := c.find(name)
+	if err != nil {
+		return cobra.NoFileCompletions
+	}
+	return inList(c.completeKeys(n))
+}
+
+// inList completes the last one of a list.
+func inList(one cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		n, err := c.find(name)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
 		before, last := "", typed
 		if i := strings.LastIndexByte(typed, ','); i >= 0 {
 			before, last = typed[:i+1], typed[i+1:]
 		}
-		keys, directive := c.completeKeys(n)(cmd, strings.Split(before, ","), last)
-		for i := range keys {
-			keys[i] = before + keys[i]
+		words, directive := one(cmd, strings.Split(before, ","), last)
+		words = slices.Clone(words)
+		for i := range words {
+			words[i] = before + words[i]
 		}
-		return keys, directive
+		return words, directive
 	}
+}
+
+// completeMaps offers functions' maps.
+func (c *cli) completeMaps(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 || c.dial() != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, completeTime)
+	defer cancel()
+	var keys []string
+	_ = unary((*api).ListFunctions).call(ctx, c.api, new(v1.ListFunctionsRequest), func(out proto.Message) error {
+		for _, f := range out.(*v1.ListFunctionsResponse).GetFunctions() {
+			for _, m := range f.GetStatus().GetMaps() {
+				keys = append(keys, clean(f.GetName()+"/"+m.GetName()))
+			}
+		}
+		return nil
+	})
+	return keys, cobra.ShellCompDirectiveNoFileComp
 }

@@ -63,9 +63,14 @@ func TestComplete(t *testing.T) {
 	require.Equal(t, []string{"here"}, b.complete("get vpcs --context "))
 	require.Equal(t, []string{"here"}, b.complete("config use-context "))
 	require.Contains(t, b.complete("apply --kinds "), "local-endpoints")
+	require.Equal(t, []string{"vpcs,networks"}, b.complete("get state --kinds vpcs,n"))
+	require.Equal(t, []string{"DROP_SPOOF_ADDRESS"}, b.complete("watch events --reason DROP_"))
+	require.Equal(t, []string{"one/rules", "one/hits", "two/rules", "two/hits"}, b.complete("get function-map "))
+	require.Equal(t, []string{"one/rules", "one/hits"}, b.complete("set function-map one/"))
 	// Where a value is new, nothing.
 	require.Empty(t, b.complete("add vpc "))
 	require.Empty(t, b.complete("get traffic "))
+	require.Empty(t, b.complete("config view "))
 }
 
 // A daemon that is slow, gone or angry is no reason to say anything.
@@ -103,6 +108,7 @@ func TestCompleteMany(t *testing.T) {
 // There is a script for every shell, and it is one.
 func TestCompletionScripts(t *testing.T) {
 	b := newBench(t)
+	b.fails(exitUsage, "completion nosh", `"nosh" is no shell of transitctl completion`)
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		require.Contains(t, b.ok("completion "+shell), "transitctl", shell)
 	}

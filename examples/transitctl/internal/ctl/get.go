@@ -51,7 +51,7 @@ func (c *cli) getNoun(n *noun) *cobra.Command {
 	}
 	switch {
 	case n.within:
-		cmd.Use, cmd.Args = n.plural+" "+n.keyHelp, c.args(1, 1)
+		cmd.Use, cmd.Args, cmd.ValidArgsFunction = n.plural+" "+n.keyHelp, c.args(1, 1), c.completeMaps
 	case n.keyHelp != "":
 		cmd.Use, cmd.Args, cmd.ValidArgsFunction = n.plural+" ["+n.keyHelp+"...]", c.args(0, -1), c.completeKeys(n)
 	}
@@ -241,5 +241,5 @@ func (c *cli) stateNames(out io.Writer, state *v1.State) error {
 
 func (c *cli) kindsFlag(cmd *cobra.Command, names *[]string, usage string) {
 	cmd.Flags().StringSliceVar(names, "kinds", nil, usage+": "+strings.Join(c.kindNames(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("kinds", cobra.FixedCompletions(c.kindNames(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("kinds", inList(cobra.FixedCompletions(c.kindNames(), cobra.ShellCompDirectiveNoFileComp)))
 }

@@ -73,6 +73,8 @@ func (c *cli) makeNoun(n *noun) *cobra.Command {
 	}
 	if n.kind == v1.Kind_KIND_STAGE {
 		cmd.ValidArgsFunction = completePoints
+		cmd.Long = "Points are " + strings.Join(enumWords(v1.StagePoint(0).Descriptor()), ", ") + `. A stage is of all packets, of those of a VPC, or of those of one endpoint
+of this host. To have none there again, delete it.`
 	}
 	values := c.values(cmd, n.resource(), n.flags)
 	replace.flags(cmd)
@@ -172,7 +174,7 @@ func (c *cli) setMap() *cobra.Command {
 		Long: `Set function-map writes entries of a function's own map, then deletes others. Keys and values are bytes in hex, as
 the program sees them.`,
 		Example: "  transitctl set function-map firewall/rules --entry 0a000001=01 --delete 0a000002",
-		Args:    c.args(1, 1), ValidArgsFunction: cobra.NoFileCompletions,
+		Args:    c.args(1, 1), ValidArgsFunction: c.completeMaps,
 	}
 	cmd.Flags().StringSliceVar(&entries, "entry", nil, "KEY=VALUE to write")
 	cmd.Flags().StringSliceVar(&deletes, "delete", nil, "key to delete; one that is not there is skipped")

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
 // cli is one run.
@@ -111,6 +113,10 @@ that --host, --context or the context in use (transitctl config) name.
 	)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Use = "completion SHELL"
+			c.group(cmd, "shell")
+		}
 		if strings.Contains(cmd.Use, "NOUN") {
 			cmd.AddGroup(&cobra.Group{ID: "nouns", Title: "Nouns:"})
 			for _, n := range cmd.Commands() {
@@ -129,8 +135,10 @@ func (c *cli) group(cmd *cobra.Command, what string) *cobra.Command {
 		}
 		hint := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
 		cmd.SuggestionsMinimumDistance = 2
-		if n, err := c.find(args[0]); err == nil && what == "noun" && n.verb != "" {
+		if n, err := c.find(args[0]); err == nil && n.verb != "" && slices.Contains([]string{add, create, set}, cmd.Name()) {
 			hint = fmt.Sprintf("it reads `transitctl %s %s`", n.verb, n.name)
+		} else if err == nil && n.kind != v1.Kind_KIND_UNSPECIFIED && cmd.Name() == "watch" {
+			hint = fmt.Sprintf("it reads `transitctl watch events --kinds %s`", n.plural)
 		} else if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 			hint = "is it " + strings.Join(like, " or ") + "?"
 		}

@@ -5,18 +5,20 @@ package ctl
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 )
 
 func (c *cli) watchCommand() *cobra.Command {
 	cmd := c.group(&cobra.Command{
-		Use: "watch events|counters|traffic", Short: "follow what happens",
-		Long: `Watch follows what happens until it is interrupted: events as they come, counters and traffic every so often, with
-what they rose by in a second. With -o json each is one line.`,
+		Use: "watch NOUN", Short: "follow what happens",
+		Long: `Watch follows what happens until it is interrupted or the daemon ends: events as they come, counters and traffic every
+so often, with what they rose by in a second. With -o json each is one line.`,
 		Example: `  transitctl watch events --reason DROP_SPOOF_ADDRESS --vni 7
   transitctl watch events --no-drops -o json
   transitctl watch counters --interval 5s`,
@@ -66,7 +68,7 @@ func (c *cli) watchNoun(n *noun, rates []rate) *cobra.Command {
 				err = w.show(all, time.Now())
 			}
 			if err != nil {
-				return c.watched(err)
+				return c.watched(ctx, err)
 			}
 			if round == rounds {
 				return nil
@@ -74,7 +76,7 @@ func (c *cli) watchNoun(n *noun, rates []rate) *cobra.Command {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return c.watched(ctx.Err())
+				return c.watched(ctx, ctx.Err())
 			}
 		}
 	})
@@ -82,9 +84,12 @@ func (c *cli) watchNoun(n *noun, rates []rate) *cobra.Command {
 }
 
 // watched ends a watch: an interrupt is how it should.
-func (c *cli) watched(err error) error {
-	if c.ctx.Err() != nil {
+func (c *cli) watched(ctx context.Context, err error) error {
+	switch {
+	case c.ctx.Err() != nil:
 		return nil
+	case ctx.Err() != nil, connect.CodeOf(err) == connect.CodeDeadlineExceeded: // the daemon may be first
+		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("watch: the time of --timeout is over"))
 	}
 	return err
 }

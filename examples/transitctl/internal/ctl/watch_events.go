@@ -21,13 +21,15 @@ func (c *cli) watchEvents() *cobra.Command {
 	var names []string
 	cmd := &cobra.Command{
 		Use: "events", Aliases: []string{"event"}, Short: "sampled drops, and resources that change", Args: c.args(0, 0),
+		Long: `Events are sampled drops, and resources that change. A filter of drops leaves changes out, and --kinds leaves drops
+out, unless both are given.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	filter := c.values(cmd, new(v1.EventFilter), []flag{
 		{name: "no-drops", path: "no_drops", usage: "leave drops out"},
 		{name: "no-changes", path: "no_changes", usage: "leave changes out"},
 		{name: "vni", path: "vnis", keys: "vpc", usage: "drops of these VPCs only"},
-		{name: "reason", path: "reasons", usage: "drops for these reasons only"},
+		{name: "reason", path: "reasons", keys: "counter", usage: "drops for these reasons only"},
 		{name: "prefix", path: "prefixes", usage: "drops from or to these inner prefixes only"},
 	})
 	c.kindsFlag(cmd, &names, "changes of these only")
@@ -40,6 +42,13 @@ func (c *cli) watchEvents() *cobra.Command {
 		var err error
 		if in.Filter.Kinds, err = c.kinds(names); err != nil {
 			return err
+		}
+		f := in.GetFilter()
+		ofDrops, ofChanges := len(f.GetVnis())+len(f.GetReasons())+len(f.GetPrefixes()) > 0, len(f.GetKinds()) > 0
+		f.NoChanges = f.GetNoChanges() || ofDrops && !ofChanges
+		f.NoDrops = f.GetNoDrops() || ofChanges && !ofDrops
+		if f.GetNoChanges() && f.GetNoDrops() {
+			return usagef("of drops and changes, nothing is left to watch")
 		}
 		seen, lost := 0, uint64(0)
 		err = stream((*api).WatchEvents).call(ctx, c.api, in, func(out proto.Message) error {
@@ -66,7 +75,7 @@ func (c *cli) watchEvents() *cobra.Command {
 			// It has no end of its own: the daemon is going, or its side of our time limit was first.
 			err = connect.NewError(connect.CodeUnavailable, errors.New("watch events: the daemon ended it"))
 		}
-		return c.watched(err)
+		return c.watched(ctx, err)
 	})
 	return cmd
 }

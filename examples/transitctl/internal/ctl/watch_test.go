@@ -26,6 +26,15 @@ func TestWatchFilter(t *testing.T) {
 		Kinds: []v1.Kind{v1.Kind_KIND_VPC, v1.Kind_KIND_STAGE},
 	}
 	require.True(t, proto.Equal(want, b.filter), "%v", b.filter)
+	// Who names a reason wants drops, who names kinds wants changes.
+	b.ok("watch events --count 1 --vni 7")
+	require.True(t, proto.Equal(&v1.EventFilter{Vnis: []uint32{7}, NoChanges: true}, b.filter), "%v", b.filter)
+	b.ok("watch events --count 1 --kinds vpcs")
+	require.True(t, proto.Equal(&v1.EventFilter{Kinds: []v1.Kind{v1.Kind_KIND_VPC}, NoDrops: true}, b.filter), "%v", b.filter)
+	b.ok("watch events --count 1 --kinds vpcs --vni 7")
+	require.True(t, proto.Equal(&v1.EventFilter{Kinds: []v1.Kind{v1.Kind_KIND_VPC}, Vnis: []uint32{7}}, b.filter), "%v", b.filter)
+	b.fails(exitUsage, "watch events --no-drops --no-changes", "nothing is left to watch")
+	b.fails(exitUsage, "watch events --no-drops --reason A", "nothing is left to watch")
 	b.ok("trace 7 10.0.0.1 10.0.0.2 --from 192.0.2.2")
 	require.True(t, proto.Equal(&v1.TracePacketRequest{Vni: 7, Source: "10.0.0.1", Destination: "10.0.0.2", From: "192.0.2.2"}, b.traced))
 }
@@ -46,9 +55,11 @@ func TestWatchEnds(t *testing.T) {
 	require.Equal(t, exitUnavailable, code)
 	require.Contains(t, err, "transitctl: watch events: the daemon ended it: try again")
 	b.over = false
-	code, _, err = b.run("watch events --timeout 300ms")
-	require.Equal(t, exitUnavailable, code)
-	require.Contains(t, err, "transitctl:")
+	for _, what := range []string{"events", "counters"} {
+		code, _, err = b.run("watch " + what + " --timeout 300ms")
+		require.Equal(t, exitUnavailable, code)
+		require.Contains(t, err, "transitctl: watch: the time of --timeout is over")
+	}
 }
 
 // Counters are shown with what they rose by.
