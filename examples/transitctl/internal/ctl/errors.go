@@ -84,7 +84,7 @@ func (c *cli) report(err error) int {
 	if hint != "" {
 		hints = append(hints, hint)
 	}
-	if c.begun != "" && (text == interrupted || strings.Contains(text, late)) {
+	if c.begun != "" && (text == interrupted || strings.Contains(text, late) || strings.Contains(text, lost)) {
 		hints = append(hints, c.begun)
 	}
 	if len(hints) > 0 {
@@ -97,6 +97,7 @@ func (c *cli) report(err error) int {
 const (
 	interrupted = "interrupted"
 	late        = "no answer in time"
+	lost        = "the connection broke"
 )
 
 // hopeless tells whether the next of several calls would fail as this one did.
@@ -263,7 +264,7 @@ func byCode(code connect.Code) (exit int, hint string) {
 	case connect.CodeUnauthenticated, connect.CodePermissionDenied:
 		return exitDenied, "see which certificate is shown with `transitctl config view`"
 	case connect.CodeDeadlineExceeded:
-		return exitUnavailable, "give it more time with --timeout, or see `transitctl health`"
+		return exitUnavailable, "give it more time with --timeout"
 	case connect.CodeUnavailable, connect.CodeResourceExhausted:
 		return exitUnavailable, "try again in a moment"
 	case connect.CodeUnimplemented:
@@ -300,6 +301,8 @@ func (c *cli) unreached(err error) (code int, text, hint string) {
 		return exitUnavailable, at + "no such name", where
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable, at + late, "give it more with --timeout"
+	case errors.As(err, &op) && op.Op == "read", strings.Contains(err.Error(), "incomplete envelope"): // so says connect of a stream
+		return exitUnavailable, at + lost, "try again in a moment"
 	case errors.As(err, &op):
 		return exitUnavailable, at + clean(op.Err.Error()), ""
 	}

@@ -3,7 +3,10 @@
 package ctl
 
 import (
+	"bytes"
 	"errors"
+	"net"
+	"syscall"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -100,13 +103,26 @@ func TestHints(t *testing.T) {
 		// The daemon's clock was first.
 		{
 			"add vpc 7", connect.CodeDeadlineExceeded, &v1.ErrorDetail{}, "context deadline exceeded",
-			"no answer in time: give it more time with --timeout, or see `transitctl health`; it may be done all the same, and can be asked for again",
+			"no answer in time: give it more time with --timeout; it may be done all the same, and can be asked for again",
 		},
 	} {
 		b.file("host.yaml", "vpcs: []")
 		b.fail = func(string) error { return refused(c.code, c.d, "%s", c.text) }
 		_, _, err := b.run(c.line)
 		require.Equal(t, "transitctl: "+c.want+"\n", err, c.line)
+	}
+}
+
+// A daemon that is killed in the middle may have done what it was asked for.
+func TestLost(t *testing.T) {
+	for _, err := range []error{
+		connect.NewError(connect.CodeInternal, errors.New("protocol error: incomplete envelope: http2: client conn is closed")),
+		connect.NewError(connect.CodeUnavailable, &net.OpError{Op: "read", Err: syscall.ECONNRESET}),
+	} {
+		var out bytes.Buffer
+		c := &cli{ctx: t.Context(), err: &out, at: "unix:///d.sock", begun: "give it again"}
+		require.Equal(t, exitUnavailable, c.report(err))
+		require.Equal(t, "transitctl: reach unix:///d.sock: the connection broke: try again in a moment; give it again\n", out.String())
 	}
 }
 

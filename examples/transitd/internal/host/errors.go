@@ -4,6 +4,7 @@ package host
 
 import (
 	"errors"
+	"strings"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
@@ -20,7 +21,7 @@ var (
 // Error says of which resource an error speaks.
 type Error struct {
 	Kind  pb.Kind
-	Key   string // empty: the request as a whole
+	Key   string // empty: the request as a whole, or the state of the host
 	Etag  string // that it has now, where that matters; empty: not known
 	Field string // of the request that is wrong; empty: not one
 	Err   error
@@ -28,18 +29,17 @@ type Error struct {
 
 // Error names the resource, and what is wrong with it.
 func (e *Error) Error() string {
-	text := e.Err.Error()
+	var parts []string
+	switch {
+	case e.Kind == pb.Kind_KIND_UNSPECIFIED && e.Field == "":
+		parts = append(parts, "state")
+	case e.Kind != pb.Kind_KIND_UNSPECIFIED:
+		parts = append(parts, strings.TrimSpace(KindName(e.Kind)+" "+e.Key))
+	}
 	if e.Field != "" {
-		text = e.Field + ": " + text
+		parts = append(parts, e.Field)
 	}
-	if e.Kind == pb.Kind_KIND_UNSPECIFIED { // the request as a whole
-		return text
-	}
-	what := KindName(e.Kind)
-	if e.Key != "" {
-		what += " " + e.Key
-	}
-	return what + ": " + text
+	return strings.Join(append(parts, e.Err.Error()), ": ")
 }
 
 // Unwrap is the cause.

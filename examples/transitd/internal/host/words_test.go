@@ -37,7 +37,7 @@ func TestDifference(t *testing.T) {
 
 // An error of no resource names none.
 func TestErrorText(t *testing.T) {
-	require.Equal(t, "has changed since it was read", (&Error{Etag: "e", Err: ErrEtag}).Error())
+	require.Equal(t, "state: has changed since it was read", (&Error{Etag: "e", Err: ErrEtag}).Error())
 	require.Equal(t, "vni: 0 is none", (&Error{Field: "vni", Err: wrong("vni", "0 is none")}).Error())
 	require.Equal(t, "vpc: vni: 0 is none", (&Error{Kind: pb.Kind_KIND_VPC, Field: "vni", Err: wrong("vni", "0 is none")}).Error())
 	require.Equal(t, "local endpoint 7/10.0.0.1: not found", (&Error{Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: "7/10.0.0.1", Err: dataplane.ErrNotFound}).Error())
