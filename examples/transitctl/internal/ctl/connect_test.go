@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
@@ -152,6 +153,14 @@ func TestUnreached(t *testing.T) {
 		b.fails(exitDenied, "get vpcs", "its group")
 		require.NoError(t, os.Chmod(b.socket, 0o600))
 	}
+	// Another program, or the daemon's metrics.
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	at = other.Listener.Addr().String()
+	b.authority("me")
+	b.fails(exitUnavailable, "get vpcs --host http://"+at, "reach http://"+at+": what listens there is no transitd", "look at the port")
+	b.fails(exitUnavailable, "get endpoints --host http://"+at, "what listens there is no transitd")
+	b.fails(exitUnavailable, "get vpcs --cert me.crt --key me.key --host https://"+at, "what listens there is no transitd")
 	// Our version is told also where the daemon's cannot be.
 	code, out, _ := b.run("version --host unix://" + b.dir + "/no.sock")
 	require.Equal(t, exitUnavailable, code)

@@ -4,11 +4,13 @@ package ctl
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -280,6 +282,7 @@ func (c *cli) unreached(err error) (code int, text, hint string) {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
 	var op *net.OpError
 	var dns *net.DNSError
 	switch {
@@ -301,6 +304,8 @@ func (c *cli) unreached(err error) (code int, text, hint string) {
 		return exitUnavailable, at + "no such name", where
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return exitUnavailable, at + late, "give it more with --timeout"
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record), strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
+		return exitUnavailable, at + "what listens there is no transitd, or not in this way", "look at the port, and whether it is https"
 	case errors.As(err, &op) && op.Op == "read", strings.Contains(err.Error(), "incomplete envelope"): // so says connect of a stream
 		return exitUnavailable, at + lost, "try again in a moment"
 	case errors.As(err, &op):
