@@ -57,11 +57,11 @@ same file can be given again.`
 			return usagef("--etag is of one endpoint: with -f the file says it")
 		}
 		return c.ask(0, func(ctx context.Context, _ []string) error {
-			all, err := c.readEndpoints(m.file, m.format)
+			all, r, err := c.readEndpoints(m.file, m.format)
 			if err != nil {
 				return err
 			}
-			return sendAll(ctx, c, m.show(c, cmd, len(all)), (*api).AddEndpoints, func(i, j int) *v1.AddEndpointsRequest {
+			return sendAll(ctx, c, r, m.show(c, cmd, len(all)), (*api).AddEndpoints, func(i, j int) *v1.AddEndpointsRequest {
 				return &v1.AddEndpointsRequest{Endpoints: all[i:j], Overwrite: replace.force}
 			}, func(out *v1.AddEndpointsResponse) (uint64, string) {
 				n, same := out.GetAdded(), out.GetUnchanged()
@@ -93,11 +93,11 @@ not there are skipped. Endpoints of this host are local-endpoints.`
 			return usagef("--etag is of one endpoint")
 		}
 		return c.ask(0, func(ctx context.Context, _ []string) error {
-			all, err := c.readEndpoints(m.file, m.format)
+			all, r, err := c.readEndpoints(m.file, m.format)
 			if err != nil {
 				return err
 			}
-			return sendAll(ctx, c, m.show(c, cmd, len(all)), (*api).RemoveEndpoints, func(i, j int) *v1.RemoveEndpointsRequest {
+			return sendAll(ctx, c, r, m.show(c, cmd, len(all)), (*api).RemoveEndpoints, func(i, j int) *v1.RemoveEndpointsRequest {
 				var keys []*v1.EndpointKey
 				for _, e := range all[i:j] {
 					keys = append(keys, &v1.EndpointKey{Vni: e.GetVni(), Address: e.GetAddress()})
@@ -129,7 +129,7 @@ func (m *many) show(c *cli, cmd *cobra.Command, total int) *progress {
 
 // sendAll sends in chunks, while answers come back, so that neither side waits for the other. Part makes a chunk's
 // message; said is how many an answer speaks of, and what it says.
-func sendAll[I, O any](ctx context.Context, c *cli, p *progress, call func(*api, context.Context) *connect.BidiStreamForClient[I, O],
+func sendAll[I, O any](ctx context.Context, c *cli, r *reader, p *progress, call func(*api, context.Context) *connect.BidiStreamForClient[I, O],
 	part func(i, j int) *I, said func(*O) (uint64, string),
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -175,7 +175,7 @@ func sendAll[I, O any](ctx context.Context, c *cli, p *progress, call func(*api,
 	}
 	if err != nil {
 		fmt.Fprintf(c.err, "%s, of %d\n", text, p.total)
-		return err
+		return r.located(err, int(n), min(chunk, p.total-int(n)))
 	}
 	if done, err := c.structured(any(last).(proto.Message)); done {
 		return err

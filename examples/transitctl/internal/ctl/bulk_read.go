@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"connectrpc.com/connect"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -21,14 +23,14 @@ import (
 
 func formats() []string { return []string{"jsonl", "json", "yaml", "csv"} }
 
-// readEndpoints reads a file of endpoints.
-func (c *cli) readEndpoints(file, format string) ([]*v1.Endpoint, error) {
+// readEndpoints reads a file of endpoints. Its reader knows where each was.
+func (c *cli) readEndpoints(file, format string) ([]*v1.Endpoint, *reader, error) {
 	if format != "" && !slices.Contains(formats(), format) {
-		return nil, usagef("--format %q is none of %s", format, strings.Join(formats(), ", "))
+		return nil, nil, usagef("--format %q is none of %s", format, strings.Join(formats(), ", "))
 	}
 	text, r, err := c.open(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if format == "" {
 		format = formatOf(file, text)
@@ -45,7 +47,27 @@ func (c *cli) readEndpoints(file, format string) ([]*v1.Endpoint, error) {
 	if err == nil && len(all) == 0 {
 		err = usagef("%s: no endpoint is in it", r.file)
 	}
-	return all, err
+	return all, r, err
+}
+
+// inMessage is how the daemon calls one of the endpoints of a message.
+var inMessage = regexp.MustCompile(`(?:endpoints|keys)\[(\d+)\](?:\.|: )`)
+
+// located says where in the file the endpoint is that the daemon refused, in a message of so many after so many.
+func (r *reader) located(err error, after, many int) error {
+	var refused *connect.Error
+	if !errors.As(err, &refused) || detail(refused).GetCause() != v1.Cause_CAUSE_INVALID {
+		return err
+	}
+	text := refused.Message()
+	if m := inMessage.FindStringSubmatch(text); m != nil {
+		i, _ := strconv.Atoi(m[1])
+		after, many, text = after+i, 1, strings.Replace(text, m[0], "", 1)
+	}
+	if many != 1 || after >= len(r.lines) {
+		return err
+	}
+	return usagef("%s:%d: %s", r.file, r.lines[after], text)
 }
 
 // formatOf guesses by the name, or by the first line.
@@ -88,14 +110,14 @@ func (r *reader) endpointsJSON(text []byte) ([]*v1.Endpoint, error) {
 		if err := protojson.Unmarshal(l, e); err != nil {
 			return nil, usagef("%s:%d: %s", r.file, line, protojsonError.ReplaceAllString(err.Error(), ""))
 		}
-		all = append(all, e)
+		all, r.lines = append(all, e), append(r.lines, line)
 	}
 	return all, nil
 }
 
 func (r *reader) endpointsCSV(text []byte) ([]*v1.Endpoint, error) {
 	columns := []string{"vni", "address", "host", "mac", "cookie"}
-	from := csv.NewReader(bytes.NewReader(text))
+	from := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff")))) // spreadsheets begin with that
 	from.Comment = '#'
 	from.FieldsPerRecord = -1
 	from.ReuseRecord = true
@@ -134,7 +156,7 @@ func (r *reader) endpointsCSV(text []byte) ([]*v1.Endpoint, error) {
 				return nil, usagef("%s:%d: %s: %w", r.file, line, columns[i], err)
 			}
 		}
-		all = append(all, e)
+		all, r.lines = append(all, e), append(r.lines, line)
 	}
 }
 
@@ -161,7 +183,7 @@ func (r *reader) endpointsYAML(text []byte) ([]*v1.Endpoint, error) {
 			if err := r.message(one, e.ProtoReflect(), fmt.Sprintf("%s[%d]", path, i)); err != nil {
 				return nil, err
 			}
-			all = append(all, e)
+			all, r.lines = append(all, e), append(r.lines, one.Line)
 		}
 	}
 	return all, nil

@@ -102,7 +102,18 @@ func TestAddManyFails(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	require.Empty(t, out)
 	require.Contains(t, err, fmt.Sprintf("%d added, 0 unchanged, of %d\n", 2*chunk, 8*chunk+1))
-	require.Contains(t, err, "transitctl: add endpoint 7/10.9.9.9: no host: look at endpoints.host\n")
+	require.Contains(t, err, fmt.Sprintf("transitctl: many.jsonl:%d: endpoint: host: it is not given\n", 2*chunk+1))
+
+	// The daemon counts from where a message begins, and not at all where it has one. Lines are what the file has.
+	for name, text := range map[string]string{
+		"a.csv":  "# who is where\nvni,address,host\n7,10.0.0.1,192.0.2.1\n7,10.0.0.2\n",
+		"b.yaml": "endpoints:\n- {vni: 7, address: 10.0.0.1, host: 192.0.2.1}\n-\n  vni: 7\n  address: 10.0.0.2\n",
+		"c.csv":  "vni,address\n# one\n\n7,10.0.0.2\n",
+	} {
+		b.file(name, text)
+		_, _, err := b.run("add endpoints -f " + name)
+		require.Contains(t, err, "transitctl: "+name+":4: endpoint: host: it is not given\n")
+	}
 }
 
 // So does an interrupt, and a daemon that says nothing for too long.
@@ -157,7 +168,7 @@ func TestFormats(t *testing.T) {
 	} {
 		require.Equal(t, want, formatOf("-", []byte(text)), text)
 		c := &cli{in: strings.NewReader(text)}
-		all, err := c.readEndpoints("-", "")
+		all, _, err := c.readEndpoints("-", "")
 		require.NoError(t, err, text)
 		require.NotEmpty(t, all, text)
 		require.EqualValues(t, 7, all[0].GetVni(), text)
@@ -173,7 +184,7 @@ func FuzzEndpoints(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, format string) {
 		c := &cli{in: strings.NewReader(text)}
-		all, err := c.readEndpoints("-", format)
+		all, _, err := c.readEndpoints("-", format)
 		var wrong usageError
 		if err != nil && !errors.As(err, &wrong) {
 			t.Fatalf("not the caller's mistake: %v", err)

@@ -275,6 +275,9 @@ func byCode(code connect.Code) (exit int, hint string) {
 	return exitError, ""
 }
 
+// brokenOff is what connect says of a stream, and net/http of a connection, that has no end.
+var brokenOff = regexp.MustCompile(`incomplete envelope|client conn could not be established`)
+
 // unreached explains why there is no connection. Text is empty where there is one.
 func (c *cli) unreached(err error) (code int, text, hint string) {
 	const where = "say which host with --host or --context"
@@ -306,7 +309,7 @@ func (c *cli) unreached(err error) (code int, text, hint string) {
 		return exitUnavailable, at + late, "give it more with --timeout"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record), strings.Contains(err.Error(), "looked like an HTTP/1.1 header"):
 		return exitUnavailable, at + "what listens there is no transitd, or not in this way", "look at the port, and whether it is https"
-	case errors.As(err, &op) && op.Op == "read", strings.Contains(err.Error(), "incomplete envelope"): // so says connect of a stream
+	case errors.As(err, &op) && (op.Op == "read" || op.Op == "write"), brokenOff.MatchString(err.Error()):
 		return exitUnavailable, at + lost, "try again in a moment"
 	case errors.As(err, &op):
 		return exitUnavailable, at + clean(op.Err.Error()), ""

@@ -288,9 +288,13 @@ func (f *fake) AddEndpoints(_ context.Context, s *connect.BidiStream[v1.AddEndpo
 		f.over = in.GetOverwrite()
 		slow := f.slow
 		f.mu.Unlock()
-		for _, e := range in.GetEndpoints() {
+		for i, e := range in.GetEndpoints() {
 			if e.GetHost() == "" {
-				return refused(connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Kind: v1.Kind_KIND_ENDPOINT, Key: vniKey(e.GetVni(), e.GetAddress()), Field: "endpoints.host"}, "add endpoint %d/%s: no host", e.GetVni(), e.GetAddress())
+				field := "host"
+				if len(in.GetEndpoints()) > 1 {
+					field = fmt.Sprintf("endpoints[%d].host", i)
+				}
+				return refused(connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Kind: v1.Kind_KIND_ENDPOINT, Field: field}, "endpoint: %s: it is not given", field)
 			}
 			out.Added++
 		}

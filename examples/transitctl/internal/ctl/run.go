@@ -133,20 +133,32 @@ func (c *cli) group(cmd *cobra.Command, what string) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		hint := fmt.Sprintf("see `%s --help`", cmd.CommandPath())
-		cmd.SuggestionsMinimumDistance = 2
-		if n, err := c.find(args[0]); err == nil && n.verb != "" && slices.Contains([]string{add, create, set}, cmd.Name()) {
-			hint = fmt.Sprintf("it reads `transitctl %s %s`", n.verb, n.name)
-		} else if err == nil && n.kind != v1.Kind_KIND_UNSPECIFIED && cmd.Name() == "watch" {
-			hint = fmt.Sprintf("it reads `transitctl watch events --kinds %s`", n.plural)
-		} else if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-			hint = "is it " + strings.Join(like, " or ") + "?"
-		}
-		return usagef("%q is no %s of %s: %s", args[0], what, cmd.CommandPath(), hint)
+		return usagef("%q is no %s of %s: %s", args[0], what, cmd.CommandPath(), c.instead(cmd, args[0]))
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.DisableFlagsInUseLine = true
 	return cmd
+}
+
+// instead is what to type instead of a word that a command does not know.
+func (c *cli) instead(cmd *cobra.Command, word string) string {
+	name, key, keyed := strings.Cut(word, "/") // as -o name prints it
+	n, err := c.find(name)
+	verb := cmd.Name()
+	if n != nil && n.verb != "" && slices.Contains([]string{add, create, set}, verb) {
+		verb = n.verb
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	like := cmd.SuggestionsFor(word)
+	switch {
+	case err == nil && (keyed || verb != cmd.Name()):
+		return fmt.Sprintf("it reads `%s`", strings.TrimSpace(fmt.Sprintf("transitctl %s %s %s", verb, n.name, key)))
+	case err == nil && verb == "watch" && n.kind != v1.Kind_KIND_UNSPECIFIED:
+		return fmt.Sprintf("it reads `transitctl watch events --kinds %s`", n.plural)
+	case len(like) > 0:
+		return "is it " + strings.Join(like, " or ") + "?"
+	}
+	return fmt.Sprintf("see `%s --help`", cmd.CommandPath())
 }
 
 // args wants so many of them.

@@ -20,8 +20,9 @@ import (
 
 // reader reads YAML, and JSON, which is YAML too, into messages. A mistake names its file, line and field.
 type reader struct {
-	file string // for mistakes
-	dir  string // where files are that it names
+	file  string // for mistakes
+	dir   string // where files are that it names
+	lines []int  // of the endpoints that were read
 }
 
 func (r *reader) wrong(at *yaml.Node, field, format string, args ...any) error {
