@@ -49,19 +49,24 @@ the daemon did not make stays.`,
 		if in.Kinds, err = c.kinds(names); err != nil {
 			return err
 		}
-		if in.State, err = c.readState(files); err != nil {
+		var at places
+		if in.State, at, err = c.readState(files); err != nil {
 			return err
 		}
 		c.only(in.State, in.Kinds)
 		if ctx.Err() == nil && !in.DryRun {
 			c.begun = "the daemon ends what it has begun: apply it again, or see what is left with --dry-run"
 		}
-		return written(nil, unary((*api).Apply).call(ctx, c.api, in, func(out proto.Message) error {
+		err = unary((*api).Apply).call(ctx, c.api, in, func(out proto.Message) error {
 			if done, err := c.structured(out); done {
 				return err
 			}
 			return c.printPlan(out.(*v1.ApplyResponse), in.DryRun)
-		}))
+		})
+		if err != nil {
+			return writeError{err, nil, at.of(err)}
+		}
+		return nil
 	})
 	return cmd
 }

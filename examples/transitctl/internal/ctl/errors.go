@@ -46,18 +46,11 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // writeError is of a write: what it speaks of may be what is missing, not what is written.
 type writeError struct {
 	error
-	noun *noun // nil: several
+	noun  *noun  // nil: several
+	where string // in a file; empty: not known
 }
 
 func (e writeError) Unwrap() error { return e.error }
-
-// written marks the error of a write.
-func written(n *noun, err error) error {
-	if err == nil {
-		return nil
-	}
-	return writeError{err, n}
-}
 
 // exitCode ends the program with a code, and says nothing: what there was to say was said.
 type exitCode int
@@ -129,7 +122,11 @@ func (c *cli) explain(err error) (code int, text, hint string) {
 			case writes && d.GetCause() == v1.Cause_CAUSE_NOT_FOUND:
 				return exitNotFound, text, "make it first, or name another"
 			case d.GetCause() == v1.Cause_CAUSE_INVALID:
-				return exitUsage, text, fieldHint(d.GetField(), text, write.noun)
+				hint = fieldHint(d.GetField(), text, write.noun)
+				if write.where != "" {
+					text = clean(write.where) + ": " + text
+				}
+				return exitUsage, text, hint
 			}
 			code, hint = c.advise(d, refused.Code())
 			return code, text, hint

@@ -98,7 +98,16 @@ func TestHints(t *testing.T) {
 		{"add peer 1", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "prefix"}, `prefix: "1" is none`, `prefix: "1" is none`},
 		{
 			"apply -f host.yaml", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "state.functions[0].object"},
-			"it is not given", "it is not given: name its file with objectFile; of `transitctl get state`, --objects has it",
+			"it is not given", "host.yaml:4: it is not given: name its file with objectFile; of `transitctl get state`, --objects has it",
+		},
+		// Where in the files it is, of which there may be several.
+		{
+			"apply -f host.yaml -f host.yaml", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "state.local_endpoints[3].mac"},
+			"local endpoint: state.local_endpoints[3].mac: it is none", "host.yaml:11: local endpoint: state.local_endpoints[3].mac: it is none",
+		},
+		{
+			"apply -f host.yaml", connect.CodeInvalidArgument, &v1.ErrorDetail{Cause: v1.Cause_CAUSE_INVALID, Field: "state.vpcs[7]"},
+			"state.vpcs[7]: so it is", "state.vpcs[7]: so it is",
 		},
 		// The daemon's clock was first.
 		{
@@ -106,7 +115,7 @@ func TestHints(t *testing.T) {
 			"no answer in time: give it more time with --timeout; it may be done all the same, and can be asked for again",
 		},
 	} {
-		b.file("host.yaml", "vpcs: []")
+		b.file("host.yaml", "vpcs: []\nnetworks:\nfunctions:\n- name: f\n---\nlocal_endpoints:\n-\n  vni: 7\n---\nlocalEndpoints:\n- vni: 8\n")
 		b.fail = func(string) error { return refused(c.code, c.d, "%s", c.text) }
 		_, _, err := b.run(c.line)
 		require.Equal(t, "transitctl: "+c.want+"\n", err, c.line)

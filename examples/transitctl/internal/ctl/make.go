@@ -136,7 +136,7 @@ func (c *cli) write(ctx context.Context, n *noun, m proto.Message) error {
 	r := in.ProtoReflect()
 	r.Set(resourceField(r), protoreflect.ValueOfMessage(m.ProtoReflect()))
 	c.begun = "it may be done all the same, and can be asked for again"
-	return written(n, n.put.call(ctx, c.api, in, func(out proto.Message) error {
+	err := n.put.call(ctx, c.api, in, func(out proto.Message) error {
 		r := out.ProtoReflect()
 		now := r.Get(resourceField(r)).Message()
 		if !now.IsValid() {
@@ -150,7 +150,11 @@ func (c *cli) write(ctx context.Context, n *noun, m proto.Message) error {
 			return err
 		}
 		return c.done(c.nameOf(n, now.Interface()), outcomeOf(out))
-	}))
+	})
+	if err != nil {
+		return writeError{err, n, ""}
+	}
+	return nil
 }
 
 func outcomeOf(m proto.Message) v1.Outcome {

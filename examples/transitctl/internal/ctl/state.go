@@ -4,42 +4,84 @@ package ctl
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
+	"connectrpc.com/connect"
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
+// places are where resources of a state are in files: of each list, one after another.
+type places map[protoreflect.Name][]string
+
+// note adds those of a document, which makes sense.
+func (p places) note(r *reader, document *yaml.Node) {
+	fields := new(v1.State).ProtoReflect().Descriptor().Fields()
+	for _, e := range entries(document) {
+		fd := fields.ByJSONName(e.key.Value)
+		if fd == nil {
+			fd = fields.ByTextName(e.key.Value)
+		}
+		for _, one := range list(e.value) {
+			p[fd.Name()] = append(p[fd.Name()], fmt.Sprintf("%s:%d", r.file, one.Line))
+		}
+	}
+}
+
+var inState = regexp.MustCompile(`^state\.(\w+)\[(\d+)\]`)
+
+// of is where the resource is whose field is wrong; empty where that is not known.
+func (p places) of(err error) string {
+	var refused *connect.Error
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	m := inState.FindStringSubmatch(detail(refused).GetField())
+	if m == nil {
+		return ""
+	}
+	all := p[protoreflect.Name(m[1])]
+	if i, err := strconv.Atoi(m[2]); err == nil && i < len(all) {
+		return all[i]
+	}
+	return ""
+}
+
 // readState reads files, - for what comes in, into one state: lists are continued from document to document.
-func (c *cli) readState(files []string) (*v1.State, error) {
-	state := new(v1.State)
+func (c *cli) readState(files []string) (*v1.State, places, error) {
+	state, at := new(v1.State), places{}
 	for _, file := range files {
 		text, r, err := c.open(file)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		documents, err := r.documents(text)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(documents) == 0 { // what should have written it failed, more often than not
-			return nil, usagef("%s: nothing is in it: a state that has nothing, which takes all away, reads {}", r.file)
+			return nil, nil, usagef("%s: nothing is in it: a state that has nothing, which takes all away, reads {}", r.file)
 		}
 		for _, n := range documents {
 			one := new(v1.State)
 			if err := r.message(n, one.ProtoReflect(), ""); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
+			at.note(r, n)
 			proto.Merge(state, one)
 		}
 	}
-	return state, nil
+	return state, at, nil
 }
 
 // open reads a file, or what comes in.
