@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	v1 "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
@@ -92,6 +94,13 @@ func TestProgressBar(t *testing.T) {
 	require.True(t, strings.HasSuffix(screen, "\r\x1b[K"), "%q", screen)
 	_, screen = run("--progress=false")
 	require.Empty(t, screen)
+	narrow := onTerminal(t, func(terminal *os.File) {
+		require.NoError(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 20}))
+		require.Zero(t, Run(t.Context(), []string{"add", "endpoints", "-f", file}, nil, io.Discard, terminal))
+	})
+	for draw := range strings.SplitSeq(narrow, "\r") {
+		require.Less(t, len(strings.TrimSuffix(draw, "\x1b[K")), 20, "%q", narrow)
+	}
 }
 
 // An error in the middle ends it, says how far it came, and leaves nothing waiting.

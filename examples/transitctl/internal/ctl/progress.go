@@ -65,7 +65,7 @@ func (p *progress) fit(n uint64, text string) string {
 	}
 	size := min(30, room-len(text)-5)
 	if size < 5 || p.total == 0 {
-		return text
+		return text[:min(len(text), room-1)] // a line that is broken is not drawn over
 	}
 	full := int(n * uint64(size) / uint64(p.total))
 	return "[" + strings.Repeat("█", full) + strings.Repeat("░", size-full) + "] " + text
