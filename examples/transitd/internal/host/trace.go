@@ -13,6 +13,7 @@ import (
 
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/dataplane"
+	"github.com/mizar-go/mizar/endpoint"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/maps"
 )
@@ -91,9 +92,27 @@ func (t *trace) endpoint(a netip.Addr) (*maps.Endpoint, error) {
 	case row.Host.IsValid():
 		t.step("endpoints", key.String(), "host "+row.Host.String(), "it lives on another host")
 	default:
-		t.step("endpoints", key.String(), fmt.Sprintf("interface %d", row.Ifindex), "it lives here")
+		e, err := t.local(row.Ifindex)
+		if err != nil {
+			return nil, err
+		}
+		found := fmt.Sprintf("interface %d", row.Ifindex)
+		if e != nil {
+			found = "interface " + e.HostInterface
+		}
+		t.step("endpoints", key.String(), found, "it lives here")
 	}
 	return &row, nil
+}
+
+// local finds the workload behind an interface; nil: there is none.
+func (t *trace) local(ifindex int) (*endpoint.Endpoint, error) {
+	for e, err := range t.h.dp.Endpoint.Local(t.ctx) {
+		if err != nil || e.Ifindex == ifindex {
+			return e, err
+		}
+	}
+	return nil, nil
 }
 
 // network looks up the longest prefix.
@@ -179,17 +198,21 @@ func (t *trace) direct(a netip.Addr) (netip.Addr, error) {
 
 // sent is what an endpoint of this host sends.
 func (t *trace) sent(src, dst netip.Addr) error {
+	if why, is := senseless(src, dst); is {
+		return t.end(why)
+	}
+	sender := src // whose chains it runs through
 	from, err := t.endpoint(src)
 	if err != nil {
 		return err
 	}
 	if from == nil || from.Ifindex == 0 {
-		allowed, err := t.allowed(src)
-		if err != nil || !allowed {
+		sender, err = t.allowed(src)
+		if err != nil || !sender.IsValid() {
 			return errors.Join(err, t.end(bpf.TableReasonDROP_SPOOF_ADDRESS))
 		}
 	}
-	if err := t.chain(dataplane.StageSend, src); err != nil {
+	if err := t.chain(dataplane.StageSend, sender); err != nil {
 		return err
 	}
 	to, err := t.endpoint(dst)
@@ -230,21 +253,21 @@ func (t *trace) sent(src, dst netip.Addr) error {
 	return t.relay(net, bpf.TableReasonREASON_SEND_BOUNCER, bpf.TableReasonREASON_SEND_DIVIDER)
 }
 
-// allowed tells whether a workload here may send from an address that is not its own.
-func (t *trace) allowed(src netip.Addr) (bool, error) {
+// allowed finds an address of the workload here that may send from one that is not its own. Zero: none may.
+func (t *trace) allowed(src netip.Addr) (netip.Addr, error) {
 	for e, err := range t.h.dp.Endpoint.Local(t.ctx) {
 		if err != nil {
-			return false, err
+			return netip.Addr{}, err
 		}
 		for _, p := range e.Allowed {
 			if e.VNI == t.vni && covers(p, src) {
 				t.step("allowed", src.String(), p.String(), "endpoint %s may send from there", e.HostInterface)
-				return true, nil
+				return e.Addrs[0], nil
 			}
 		}
 	}
 	t.step("allowed", src.String(), "", "no endpoint here may send from there")
-	return false, nil
+	return netip.Addr{}, nil
 }
 
 // arrives is what comes by a tunnel.
@@ -267,6 +290,9 @@ func (t *trace) arrives(src, dst, from netip.Addr) error {
 	if t.own[from] {
 		t.step("droplets", from.String(), "ours", "nobody else sends from an address of this host")
 		return t.end(bpf.TableReasonDROP_OUTER_SOURCE)
+	}
+	if why, is := senseless(src, dst); is {
+		return t.end(why)
 	}
 	if err := t.chain(dataplane.StageParse, netip.Addr{}); err != nil {
 		return err
@@ -316,19 +342,17 @@ func (t *trace) deliver(to *maps.Endpoint, verdict bpf.Reason) error {
 	if err := t.chain(dataplane.StageDeliver, to.Addr); err != nil {
 		return err
 	}
-	name := fmt.Sprintf("interface %d", to.Ifindex)
-	for e, err := range t.h.dp.Endpoint.Local(t.ctx) {
-		if err != nil {
-			return err
-		}
-		if e.Ifindex == to.Ifindex {
-			name = e.HostInterface
-			if e.Gone || e.Partial {
-				t.step("agents", name, "", "%s", wreck(e.Gone, e.Partial))
-			}
-		}
+	e, err := t.local(to.Ifindex)
+	if err != nil {
+		return err
 	}
-	return t.end(verdict, name)
+	if e == nil {
+		return t.end(verdict, fmt.Sprintf("interface %d", to.Ifindex))
+	}
+	if e.Gone || e.Partial {
+		t.step("agents", e.HostInterface, "", "%s", wreck(e.Gone, e.Partial))
+	}
+	return t.end(verdict, e.HostInterface)
 }
 
 // relay goes to who knows more: bouncers of the network, else dividers of the VPC.
