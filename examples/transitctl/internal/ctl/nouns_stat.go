@@ -24,7 +24,7 @@ func statNouns() []*noun {
 		}, wide(col("IFINDEX", "ifindex"), col("MAC", "mac"), col("COOKIE", "cookie"))...),
 		list: unary((*api).ListTraffic),
 	}, {
-		name: "table", plural: "tables", short: "how full the tables are", key: []string{"name"},
+		name: "table", plural: "tables", short: "how full the tables are, or were some seconds ago", key: []string{"name"},
 		columns: []column{col("NAME", "name"), count("ENTRIES", "entries"), count("CAPACITY", "capacity"), is("FULL", tableFull)},
 		list:    unary((*api).ListTables),
 	}, {

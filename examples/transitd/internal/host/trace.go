@@ -199,6 +199,7 @@ func (t *trace) direct(a netip.Addr) (netip.Addr, error) {
 // sent is what an endpoint of this host sends.
 func (t *trace) sent(src, dst netip.Addr) error {
 	if why, is := senseless(src, dst); is {
+		t.step("", fmt.Sprintf("%s to %s", src, dst), "", "no packet is carried between such addresses")
 		return t.end(why)
 	}
 	sender := src // whose chains it runs through
@@ -292,6 +293,7 @@ func (t *trace) arrives(src, dst, from netip.Addr) error {
 		return t.end(bpf.TableReasonDROP_OUTER_SOURCE)
 	}
 	if why, is := senseless(src, dst); is {
+		t.step("", fmt.Sprintf("%s to %s", src, dst), "", "no packet is carried between such addresses")
 		return t.end(why)
 	}
 	if err := t.chain(dataplane.StageParse, netip.Addr{}); err != nil {

@@ -28,11 +28,11 @@ func TestTrace(t *testing.T) {
 		{"10.0.0.1", "10.0.0.2", "", "SEND_BOUNCER", []string{"7/10.0.0.1", "send of endpoint 10.0.0.1 of VPC 7", "7/10.0.0.2", "7/10.0.0.2", "7/10.0.0.2"}},
 		// From an address that is only allowed, it is the same endpoint's packet.
 		{"10.1.0.5", "10.0.0.2", "", "SEND_BOUNCER", []string{"7/10.1.0.5", "10.1.0.5", "send of endpoint 10.0.0.1 of VPC 7", "7/10.0.0.2", "7/10.0.0.2", "7/10.0.0.2"}},
-		{"10.0.0.1", "224.0.0.1", "", "DROP_MULTICAST", nil},
-		{"10.0.0.1", "255.255.255.255", "", "DROP_MULTICAST", nil},
-		{"10.0.0.1", "127.0.0.1", "", "DROP_INNER_ADDRESS", nil},
-		{"::", "2001:db8::1", "", "DROP_INNER_ADDRESS", nil},
-		{"10.0.0.2", "240.0.0.1", "192.0.2.2", "DROP_INNER_ADDRESS", []string{"192.0.2.2"}},
+		{"10.0.0.1", "224.0.0.1", "", "DROP_MULTICAST", []string{"10.0.0.1 to 224.0.0.1"}},
+		{"10.0.0.1", "255.255.255.255", "", "DROP_MULTICAST", []string{"10.0.0.1 to 255.255.255.255"}},
+		{"10.0.0.1", "127.0.0.1", "", "DROP_INNER_ADDRESS", []string{"10.0.0.1 to 127.0.0.1"}},
+		{"::", "2001:db8::1", "", "DROP_INNER_ADDRESS", []string{":: to 2001:db8::1"}},
+		{"10.0.0.2", "240.0.0.1", "192.0.2.2", "DROP_INNER_ADDRESS", []string{"192.0.2.2", "10.0.0.2 to 240.0.0.1"}},
 	} {
 		got, err := w.h.Trace(t.Context(), &pb.TracePacketRequest{Vni: 7, Source: c.src, Destination: c.dst, From: c.from})
 		require.NoError(t, err, c.dst)
