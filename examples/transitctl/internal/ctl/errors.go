@@ -99,7 +99,7 @@ const (
 func hopeless(ctx context.Context, err error) bool {
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable, connect.CodeUnauthenticated, connect.CodePermissionDenied:
-		return err != nil
+		return true
 	}
 	return ctx.Err() != nil
 }

@@ -145,7 +145,10 @@ func (c *cli) instead(cmd *cobra.Command, word string) string {
 	name, key, keyed := strings.Cut(word, "/") // as -o name prints it
 	n, err := c.find(name)
 	verb := cmd.Name()
-	if n != nil && n.verb != "" && slices.Contains([]string{add, create, set}, verb) {
+	switch {
+	case !cmd.HasParent():
+		verb = "get"
+	case n != nil && n.verb != "" && slices.Contains([]string{add, create, set}, verb):
 		verb = n.verb
 	}
 	cmd.SuggestionsMinimumDistance = 2
