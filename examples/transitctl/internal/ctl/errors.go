@@ -240,8 +240,13 @@ func (c *cli) advise(d *v1.ErrorDetail, of connect.Code) (code int, hint string)
 			return exitDenied, "show another with --cert and --key, or by another --context"
 		}
 		return exitDenied, "give it one in the daemon's configuration, or show another with --cert and --key"
-	case v1.Cause_CAUSE_RATE, v1.Cause_CAUSE_CLOSING, v1.Cause_CAUSE_UNAVAILABLE:
+	case v1.Cause_CAUSE_RATE, v1.Cause_CAUSE_CLOSING:
 		return exitUnavailable, "try again in a moment"
+	case v1.Cause_CAUSE_UNAVAILABLE:
+		if of == connect.CodeUnavailable {
+			return exitUnavailable, "see that it runs, and where its socket is: ovs.socket in the daemon's configuration"
+		}
+		return exitUnavailable, ""
 	case v1.Cause_CAUSE_NO_ADDRESS:
 		return exitError, "give the interface an address with `transitctl add address`"
 	case v1.Cause_CAUSE_ABI:

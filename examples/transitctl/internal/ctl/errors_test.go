@@ -43,7 +43,8 @@ func TestErrors(t *testing.T) {
 		{v1.Cause_CAUSE_IDENTITY, connect.CodeUnauthenticated, exitDenied, "show another with --cert"},
 		{v1.Cause_CAUSE_RATE, connect.CodeResourceExhausted, exitUnavailable, "try again"},
 		{v1.Cause_CAUSE_CLOSING, connect.CodeUnavailable, exitUnavailable, "try again"},
-		{v1.Cause_CAUSE_UNAVAILABLE, connect.CodeUnavailable, exitUnavailable, "try again"},
+		{v1.Cause_CAUSE_UNAVAILABLE, connect.CodeUnavailable, exitUnavailable, "see that it runs"},
+		{v1.Cause_CAUSE_UNAVAILABLE, connect.CodeFailedPrecondition, exitUnavailable, ""},
 		{v1.Cause_CAUSE_NO_ADDRESS, connect.CodeFailedPrecondition, exitError, "`transitctl add address`"},
 		{99, connect.CodeInternal, exitError, ""}, // of a later daemon
 	} {

@@ -98,7 +98,23 @@ func (f *fake) DeleteEndpoint(_ context.Context, r *connect.Request[v1.DeleteEnd
 }
 
 func (f *fake) GetLocalEndpoint(_ context.Context, r *connect.Request[v1.GetLocalEndpointRequest]) (*connect.Response[v1.GetLocalEndpointResponse], error) {
-	return get1[v1.GetLocalEndpointResponse](f, v1.Kind_KIND_LOCAL_ENDPOINT, vniKey(r.Msg.GetKey().GetVni(), r.Msg.GetKey().GetAddress()))
+	key := vniKey(r.Msg.GetKey().GetVni(), r.Msg.GetKey().GetAddress())
+	if r.Msg.GetHostInterface() != "" {
+		key = f.at(r.Msg.GetHostInterface())
+	}
+	return get1[v1.GetLocalEndpointResponse](f, v1.Kind_KIND_LOCAL_ENDPOINT, key)
+}
+
+// at is the key of the endpoint at an interface; the name itself where there is none.
+func (f *fake) at(name string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.rows[v1.Kind_KIND_LOCAL_ENDPOINT] {
+		if show(m, "status.host_interface") == name {
+			return f.noun(v1.Kind_KIND_LOCAL_ENDPOINT).keyOf(m)
+		}
+	}
+	return name
 }
 
 func (f *fake) ListLocalEndpoints(_ context.Context, r *connect.Request[v1.ListLocalEndpointsRequest]) (*connect.Response[v1.ListLocalEndpointsResponse], error) {

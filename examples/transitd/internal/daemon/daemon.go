@@ -27,7 +27,7 @@ import (
 func Run(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
 	h, err := host.Open(ctx, options(c, log))
 	if err != nil {
-		return fmt.Errorf("open host: %w", err)
+		return fmt.Errorf("open host: %w", locked(err))
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
 	log.Info("host is open", "instance", c.Name, "adopted", h.Dataplane().Report().Adopted, "etag", h.Etag())
@@ -77,9 +77,17 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) (err error) {
 // Destroy takes down what the daemon made on this host, and forgets what was asked for. None may run.
 func Destroy(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err := host.Destroy(ctx, options(c, log)); err != nil {
-		return fmt.Errorf("destroy host: %w", err)
+		return fmt.Errorf("destroy host: %w", locked(err))
 	}
 	return nil
+}
+
+// locked says what to do where another process has the data-plane open.
+func locked(err error) error {
+	if errors.Is(err, dataplane.ErrLocked) {
+		return fmt.Errorf("stop the transitd, or whatever it is, that has it: %w", err)
+	}
+	return err
 }
 
 func options(c config.Config, log *slog.Logger) host.Options {

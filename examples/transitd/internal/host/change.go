@@ -57,6 +57,7 @@ func (h *Host) commit(ctx context.Context, c *change, do func(context.Context) e
 		return errors.Join(err, h.journal.End(h.backward(c)))
 	}
 	h.remember(c)
+	h.problems.mended()
 	if err := h.journal.End(h.told(c)); err != nil {
 		// It is done, and begun is on disk: the next start looks after it again.
 		h.log.Warn("the end of a change is not on disk", "error", err)

@@ -27,11 +27,19 @@ type problems struct {
 	until time.Time  // it is told again, unless stale
 	known bool       // there was a look
 	last  []*pb.Problem
+	some  atomic.Bool // last has any
 	stale atomic.Bool // something changed that may have been a problem
 }
 
 // forget waits for nobody: it is called by who writes.
 func (p *problems) forget() { p.stale.Store(true) }
+
+// mended: what was written may have been a problem.
+func (p *problems) mended() {
+	if p.some.Load() {
+		p.forget()
+	}
+}
 
 // Health tells how the host is: what differs from what was asked for is a problem.
 func (h *Host) Health(ctx context.Context) (*pb.GetHealthResponse, error) {
@@ -74,6 +82,7 @@ func (h *Host) findProblems(ctx context.Context) ([]*pb.Problem, error) {
 	for _, line := range p.lines() {
 		h.problems.last = append(h.problems.last, &pb.Problem{Kind: line.Kind, Key: line.Key, Message: problem(line)})
 	}
+	h.problems.some.Store(len(h.problems.last) > 0)
 	h.problems.until = time.Now().Add(max(fresh, times*time.Since(began)))
 	return h.problems.last, nil
 }

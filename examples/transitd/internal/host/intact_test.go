@@ -180,5 +180,19 @@ func testHealAndHealth(t *testing.T, w *world) {
 		select {}
 	}
 	require.NoError(t, h.Alive(t.Context()))
+
+	// What a write mends is a problem no more, at once.
+	w.apply(t, state(t, `{"vpcs":[{"vni":7}]}`))
+	require.NoError(t, h.dp.VPC.Remove(t.Context(), 7))
+	problems := func() int {
+		health, err := h.Health(t.Context())
+		require.NoError(t, err)
+		return len(health.Problems)
+	}
+	h.problems.forget()
+	require.Equal(t, 1, problems())
+	_, _, err := h.Put(t.Context(), &pb.Vpc{Vni: 7}, "test")
+	require.NoError(t, err)
+	require.Zero(t, problems())
 	w.apply(t, &pb.State{})
 }

@@ -46,14 +46,14 @@ func (l *locals) plug(ctx context.Context, e *pb.LocalEndpoint) error {
 		l.away.now(err.Error())
 	}
 	if err != nil {
-		return fmt.Errorf("add port %s: %w", e.HostInterface, err)
+		return err
 	}
 	return nil
 }
 
 func (l *locals) unplug(ctx context.Context, hostInterface string) error {
 	if err := l.plumber.RemovePort(ctx, hostInterface); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
-		return fmt.Errorf("remove port %s: %w", hostInterface, err)
+		return err
 	}
 	return nil
 }

@@ -261,7 +261,7 @@ func (t *trace) allowed(src netip.Addr) (netip.Addr, error) {
 			return netip.Addr{}, err
 		}
 		for _, p := range e.Allowed {
-			if e.VNI == t.vni && covers(p, src) {
+			if e.VNI == t.vni && len(e.Addrs) > 0 && covers(p, src) {
 				t.step("allowed", src.String(), p.String(), "endpoint %s may send from there", e.HostInterface)
 				return e.Addrs[0], nil
 			}

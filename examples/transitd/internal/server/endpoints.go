@@ -34,13 +34,13 @@ func (s endpoints) DeleteEndpoint(ctx context.Context, r *connect.Request[pb.Del
 }
 
 func (s endpoints) GetLocalEndpoint(ctx context.Context, r *connect.Request[pb.GetLocalEndpointRequest]) (*connect.Response[pb.GetLocalEndpointResponse], error) {
-	got, err := s.h.FindLocal(ctx, r.Msg.Key, "")
+	got, err := s.h.FindLocal(ctx, r.Msg.Key, r.Msg.HostInterface)
 	return answer(&pb.GetLocalEndpointResponse{Endpoint: got}, err)
 }
 
 func (s endpoints) ListLocalEndpoints(ctx context.Context, r *connect.Request[pb.ListLocalEndpointsRequest]) (*connect.Response[pb.ListLocalEndpointsResponse], error) {
 	all, err := list(ctx, s.h, pb.Kind_KIND_LOCAL_ENDPOINT, func(e *pb.LocalEndpoint) bool { return r.Msg.Vni == 0 || e.Vni == r.Msg.Vni })
-	return answer(&pb.ListLocalEndpointsResponse{Endpoints: all}, err)
+	return answer(&pb.ListLocalEndpointsResponse{LocalEndpoints: all}, err)
 }
 
 func (s endpoints) AddEndpoint(ctx context.Context, r *connect.Request[pb.AddEndpointRequest]) (*connect.Response[pb.AddEndpointResponse], error) {

@@ -62,6 +62,6 @@ func (s *served) local() *pb.LocalEndpoint {
 	s.t.Helper()
 	got, err := s.endpoints.ListLocalEndpoints(s.t.Context(), request(&pb.ListLocalEndpointsRequest{}))
 	require.NoError(s.t, err)
-	require.Len(s.t, got.Msg.Endpoints, 1)
-	return got.Msg.Endpoints[0]
+	require.Len(s.t, got.Msg.LocalEndpoints, 1)
+	return got.Msg.LocalEndpoints[0]
 }

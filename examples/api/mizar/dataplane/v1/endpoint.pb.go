@@ -917,7 +917,9 @@ func (x *DeleteEndpointResponse) GetOutcome() Outcome {
 type GetLocalEndpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One of its addresses.
-	Key           *EndpointKey `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Key *EndpointKey `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// The interface on the host's side. One of the two is given.
+	HostInterface string `protobuf:"bytes,2,opt,name=host_interface,json=hostInterface,proto3" json:"host_interface,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -957,6 +959,13 @@ func (x *GetLocalEndpointRequest) GetKey() *EndpointKey {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *GetLocalEndpointRequest) GetHostInterface() string {
+	if x != nil {
+		return x.HostInterface
+	}
+	return ""
 }
 
 // GetLocalEndpointResponse has it.
@@ -1055,9 +1064,9 @@ func (x *ListLocalEndpointsRequest) GetVni() uint32 {
 type ListLocalEndpointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sorted by VNI and address.
-	Endpoints     []*LocalEndpoint `protobuf:"bytes,1,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LocalEndpoints []*LocalEndpoint `protobuf:"bytes,1,rep,name=local_endpoints,json=localEndpoints,proto3" json:"local_endpoints,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListLocalEndpointsResponse) Reset() {
@@ -1090,9 +1099,9 @@ func (*ListLocalEndpointsResponse) Descriptor() ([]byte, []int) {
 	return file_mizar_dataplane_v1_endpoint_proto_rawDescGZIP(), []int{14}
 }
 
-func (x *ListLocalEndpointsResponse) GetEndpoints() []*LocalEndpoint {
+func (x *ListLocalEndpointsResponse) GetLocalEndpoints() []*LocalEndpoint {
 	if x != nil {
-		return x.Endpoints
+		return x.LocalEndpoints
 	}
 	return nil
 }
@@ -1778,15 +1787,16 @@ const file_mizar_dataplane_v1_endpoint_proto_rawDesc = "" +
 	"\x04etag\x18\x03 \x01(\tR\x04etag\x12#\n" +
 	"\rallow_missing\x18\x04 \x01(\bR\fallowMissing\"O\n" +
 	"\x16DeleteEndpointResponse\x125\n" +
-	"\aoutcome\x18\x01 \x01(\x0e2\x1b.mizar.dataplane.v1.OutcomeR\aoutcome\"L\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x1b.mizar.dataplane.v1.OutcomeR\aoutcome\"s\n" +
 	"\x17GetLocalEndpointRequest\x121\n" +
-	"\x03key\x18\x01 \x01(\v2\x1f.mizar.dataplane.v1.EndpointKeyR\x03key\"Y\n" +
+	"\x03key\x18\x01 \x01(\v2\x1f.mizar.dataplane.v1.EndpointKeyR\x03key\x12%\n" +
+	"\x0ehost_interface\x18\x02 \x01(\tR\rhostInterface\"Y\n" +
 	"\x18GetLocalEndpointResponse\x12=\n" +
 	"\bendpoint\x18\x01 \x01(\v2!.mizar.dataplane.v1.LocalEndpointR\bendpoint\"-\n" +
 	"\x19ListLocalEndpointsRequest\x12\x10\n" +
-	"\x03vni\x18\x01 \x01(\rR\x03vni\"]\n" +
-	"\x1aListLocalEndpointsResponse\x12?\n" +
-	"\tendpoints\x18\x01 \x03(\v2!.mizar.dataplane.v1.LocalEndpointR\tendpoints\"N\n" +
+	"\x03vni\x18\x01 \x01(\rR\x03vni\"h\n" +
+	"\x1aListLocalEndpointsResponse\x12J\n" +
+	"\x0flocal_endpoints\x18\x01 \x03(\v2!.mizar.dataplane.v1.LocalEndpointR\x0elocalEndpoints\"N\n" +
 	"\x12AddEndpointRequest\x128\n" +
 	"\bendpoint\x18\x01 \x01(\v2\x1c.mizar.dataplane.v1.EndpointR\bendpoint\"\x86\x01\n" +
 	"\x13AddEndpointResponse\x128\n" +
@@ -1888,7 +1898,7 @@ var file_mizar_dataplane_v1_endpoint_proto_depIdxs = []int32{
 	28, // 10: mizar.dataplane.v1.DeleteEndpointResponse.outcome:type_name -> mizar.dataplane.v1.Outcome
 	6,  // 11: mizar.dataplane.v1.GetLocalEndpointRequest.key:type_name -> mizar.dataplane.v1.EndpointKey
 	0,  // 12: mizar.dataplane.v1.GetLocalEndpointResponse.endpoint:type_name -> mizar.dataplane.v1.LocalEndpoint
-	0,  // 13: mizar.dataplane.v1.ListLocalEndpointsResponse.endpoints:type_name -> mizar.dataplane.v1.LocalEndpoint
+	0,  // 13: mizar.dataplane.v1.ListLocalEndpointsResponse.local_endpoints:type_name -> mizar.dataplane.v1.LocalEndpoint
 	5,  // 14: mizar.dataplane.v1.AddEndpointRequest.endpoint:type_name -> mizar.dataplane.v1.Endpoint
 	5,  // 15: mizar.dataplane.v1.AddEndpointResponse.endpoint:type_name -> mizar.dataplane.v1.Endpoint
 	28, // 16: mizar.dataplane.v1.AddEndpointResponse.outcome:type_name -> mizar.dataplane.v1.Outcome
