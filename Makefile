@@ -113,6 +113,12 @@ vm-test: qemu ## test on another kernel: RUN_ON_KERNEL=command KERNEL=6.1
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/functions
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/demo -bin $(CURDIR)/$(TOOLS)
 
+.PHONY: systemd-test
+systemd-test: ## test the unit of transitd under a systemd of its own; as root
+	@bash .ci/apt-install iproute2 iputils-ping systemd util-linux
+	CGO_ENABLED=0 go build -o $(TOOLS)/ ./examples/transitd ./examples/transitctl
+	bash .ci/systemd-test $(TOOLS)
+
 .PHONY: ci
 ci: ## all that CI does; on a clean tree, as root
 	bash .ci/run
