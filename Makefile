@@ -113,6 +113,20 @@ vm-test: qemu ## test on another kernel: RUN_ON_KERNEL=command KERNEL=6.1
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/functions
 	$(RUN_ON_KERNEL) --timeout 1800 $(KERNEL) -- $(CURDIR)/$(TOOLS)/demo -bin $(CURDIR)/$(TOOLS)
 
+.PHONY: systemd-test
+systemd-test: ## test the unit of transitd under a systemd of its own; as root
+	@bash .ci/apt-install iproute2 iputils-ping systemd util-linux
+	CGO_ENABLED=0 go build -o $(TOOLS)/ ./examples/transitd ./examples/transitctl
+	bash .ci/systemd-test $(TOOLS)
+
+PROMETHEUS := $(TOOLS)/prometheus/usr/bin
+
+.PHONY: metrics-test
+metrics-test: $(TOOLS)/prometheus ## test the alerts and the dashboard of transitd with a real Prometheus; as root
+	$(PROMETHEUS)/promtool check rules examples/transitd/deploy/alerts.yaml
+	$(PROMETHEUS)/promtool test rules examples/transitd/deploy/alerts_test.yaml
+	PROMETHEUS=$(CURDIR)/$(PROMETHEUS) go test -count=1 -run TestPrometheus ./examples/transitd
+
 .PHONY: ci
 ci: ## all that CI does; on a clean tree, as root
 	bash .ci/run
@@ -135,6 +149,13 @@ openvswitch: ## install Open vSwitch; without it, tests of bridges of it are ski
 .PHONY: qemu
 qemu:
 	@bash .ci/apt-install qemu-system-x86 busybox-static cpio xz-utils
+
+# Unpacked, not installed: the package has a service, which would be started.
+$(TOOLS)/prometheus:
+	rm -rf $@.new && mkdir -p $@.new
+	[ "$$(id -u)" != 0 ] || apt-get -qq update
+	cd $@.new && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	mv $@.new $@
 
 $(TOOLS)/staticcheck: internal/tools/go.mod
 	$(IN_TOOLS) build -o ../../$@ honnef.co/go/tools/cmd/staticcheck

@@ -16,8 +16,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
+
+	"github.com/coreos/go-systemd/v22/journal"
 
 	"github.com/mizar-go/mizar/examples/transitd/internal/config"
 	"github.com/mizar-go/mizar/examples/transitd/internal/daemon"
@@ -43,7 +44,8 @@ func main() {
 	if *check {
 		return
 	}
-	log, run := logger(c.Log), daemon.Run
+	journalled, err := journal.StderrIsJournalStream()
+	log, run := logger(c.Log, os.Stderr, err == nil && journalled), daemon.Run
 	if *destroy {
 		run = daemon.Destroy
 	}
@@ -51,12 +53,4 @@ func main() {
 		log.Error("ended", "error", err)
 		os.Exit(1)
 	}
-}
-
-func logger(c config.Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level}
-	if c.Format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }

@@ -77,7 +77,7 @@ func openSocket(c config.Unix) (_ *socket, err error) {
 	}()
 	if gid >= 0 {
 		if err := os.Chown(name, -1, gid); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("give it to group %s, which takes being in it, or CAP_CHOWN: %w", c.Group, err)
 		}
 	}
 	if err := os.Chmod(name, 0o660); err != nil {
