@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -37,8 +39,17 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	if err := p.refused(ctx); err != nil {
 		return nil, err
 	}
+	var displaced []wish // which the plan does not know of, if it is not of their kind
 	for _, e := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
 		h.moved(p.change, e)
+		if g.kinds[pb.Kind_KIND_ENDPOINT] {
+			continue
+		}
+		some, err := h.displaced(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		displaced = append(displaced, some...)
 	}
 	for n, m := range p.change.gone {
 		if n.kind == pb.Kind_KIND_LOCAL_ENDPOINT && !g.kinds[pb.Kind_KIND_STAGE] {
@@ -50,7 +61,13 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	}
 	answer := &pb.ApplyResponse{Changed: p.differs(), Steps: p.lines(), Summary: p.sums()}
 	if !r.DryRun && (!p.change.empty() || p.differs()) {
-		err := h.commit(ctx, p.change, func(ctx context.Context) error { return h.run(ctx, p, nil) })
+		err := h.commit(ctx, p.change, func(ctx context.Context) error {
+			err := h.run(ctx, p, nil)
+			if err != nil && len(displaced) > 0 {
+				err = errors.Join(err, h.restorePlaces(ctx, displaced))
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -84,6 +101,9 @@ func (h *Host) settleStages(ctx context.Context, g *goal) error {
 			return err
 		}
 		as := h.kinds[id].keyOf(m)
+		if g.kinds[pb.Kind_KIND_LOCAL_ENDPOINT] && h.leaves(g, m.(*pb.Stage).Scope) {
+			return &Error{Kind: id, Key: key, Field: "state.stages", Err: wrong("state.stages", "%s is of an endpoint that is not wanted", as)}
+		}
 		if settled[as] != nil {
 			return &Error{Kind: id, Key: key, Field: "state.stages", Err: wrong("state.stages", "%s is there twice: it is the same endpoint's", as)}
 		}
@@ -91,6 +111,25 @@ func (h *Host) settleStages(ctx context.Context, g *goal) error {
 	}
 	g.want[id] = settled
 	return nil
+}
+
+// leaves tells whether a scope is of an endpoint that is here because it was asked for, and is not wanted any more: its
+// chain would go with it.
+func (h *Host) leaves(g *goal, scope *pb.StageScope) bool {
+	a, err := netip.ParseAddr(scope.GetAddress())
+	if err != nil {
+		return false
+	}
+	has := func(all map[string]proto.Message) bool {
+		for _, m := range all {
+			if e := m.(*pb.LocalEndpoint); e.Vni == scope.Vni && slices.Contains(localAddrs(e), a) {
+				return true
+			}
+		}
+		return false
+	}
+	id := pb.Kind_KIND_LOCAL_ENDPOINT
+	return !has(g.want[id]) && has(h.asked[id]) // the writer reads
 }
 
 // outcomes are what steps come to.

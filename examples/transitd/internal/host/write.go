@@ -79,6 +79,10 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 			return nil, 0, err
 		}
 	}
+	displaced, err := h.displaced(ctx, want)
+	if err != nil {
+		return nil, 0, err
+	}
 	c := newChange()
 	n := name{k.id(), key}
 	c.put[n] = want
@@ -95,7 +99,7 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 		}
 		got, err := k.write(ctx, want, there)
 		if err != nil { // it may have taken away the rows of where it lived
-			return errors.Join(err, h.restorePlaces(ctx, h.were(c.gonePlaces)))
+			return errors.Join(err, h.restorePlaces(ctx, displaced))
 		}
 		c.put[n] = got
 		return nil
@@ -120,17 +124,24 @@ func (h *Host) alongWith(c *change, by string) {
 	}
 }
 
-// were are the rows of endpoints of other hosts as they are remembered.
-func (h *Host) were(keys map[maps.EndpointKey]struct{}) []wish {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
+// displaced are the rows of endpoints of other hosts that an endpoint takes the place of, whoever asked for them.
+func (h *Host) displaced(ctx context.Context, m proto.Message) ([]wish, error) {
+	e, ok := m.(*pb.LocalEndpoint)
+	if !ok {
+		return nil, nil
+	}
 	var all []wish
-	for key := range keys {
-		if was, ok := h.places[key]; ok {
-			all = append(all, wish{key: key, had: was, there: true})
+	for _, a := range localAddrs(e) {
+		key := maps.EndpointKey{VNI: e.Vni, Addr: a}
+		was, _, err := h.placeAt(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if was != nil {
+			all = append(all, wish{key: key, had: *was, there: true})
 		}
 	}
-	return all
+	return all, nil
 }
 
 // moved: an endpoint that is created here does not live elsewhere any more.
