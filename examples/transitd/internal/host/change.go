@@ -5,12 +5,13 @@ package host
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/transitd/internal/journal"
-	"github.com/mizar-go/mizar/maps"
+	tables "github.com/mizar-go/mizar/maps"
 )
 
 // name is of one resource.
@@ -23,14 +24,14 @@ type name struct {
 type change struct {
 	put        map[name]proto.Message
 	gone       map[name]proto.Message // what is not asked for any more
-	putPlaces  map[maps.EndpointKey]place
-	gonePlaces map[maps.EndpointKey]struct{}
+	putPlaces  map[tables.EndpointKey]place
+	gonePlaces map[tables.EndpointKey]struct{}
 }
 
 func newChange() *change {
 	return &change{
 		put: make(map[name]proto.Message), gone: make(map[name]proto.Message),
-		putPlaces: make(map[maps.EndpointKey]place), gonePlaces: make(map[maps.EndpointKey]struct{}),
+		putPlaces: make(map[tables.EndpointKey]place), gonePlaces: make(map[tables.EndpointKey]struct{}),
 	}
 }
 
@@ -49,20 +50,47 @@ func (h *Host) commit(ctx context.Context, c *change, do func(context.Context) e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := h.journal.Begin(h.forward(c)); err != nil {
+	if err := h.journal.Begin(h.forward(h.withGoing(c))); err != nil {
 		return err
 	}
 	defer h.beat.Add(1)
 	if err := do(context.WithoutCancel(ctx)); err != nil {
-		return errors.Join(err, h.journal.End(h.backward(c)))
+		return errors.Join(err, h.journal.End(h.backward(c)), h.beginGoing())
 	}
 	h.remember(c)
 	h.problems.mended()
-	if err := h.journal.End(h.told(c)); err != nil {
+	for _, touched := range []map[name]proto.Message{c.put, c.gone} {
+		for n := range touched {
+			delete(h.going, n)
+		}
+	}
+	if err := errors.Join(h.journal.End(h.told(c)), h.beginGoing()); err != nil {
 		// It is done, and begun is on disk: the next start looks after it again.
 		h.log.Warn("the end of a change is not on disk", "error", err)
 	}
 	return nil
+}
+
+// withGoing is c, and what is to be removed since the start: of changes that were begun, the journal knows the last.
+func (h *Host) withGoing(c *change) *change {
+	if len(h.going) == 0 {
+		return c
+	}
+	with := *c
+	with.gone = maps.Clone(h.going)
+	maps.Copy(with.gone, c.gone)
+	for n := range c.put {
+		delete(with.gone, n)
+	}
+	return &with
+}
+
+// beginGoing writes down that what is still to be removed since the start is about to be, also for the next start.
+func (h *Host) beginGoing() error {
+	if len(h.going) == 0 {
+		return nil
+	}
+	return h.journal.Begin(h.forward(&change{gone: h.going}))
 }
 
 func (h *Host) forward(c *change) journal.Change {
@@ -96,7 +124,7 @@ func (h *Host) backward(c *change) journal.Change {
 			}
 		}
 	}
-	place := func(key maps.EndpointKey) {
+	place := func(key tables.EndpointKey) {
 		if was, ok := h.places[key]; ok {
 			back.putPlaces[key] = was
 		} else {
@@ -155,7 +183,7 @@ func (h *Host) drop(n name) {
 	}
 }
 
-func (h *Host) dropPlace(key maps.EndpointKey) {
+func (h *Host) dropPlace(key tables.EndpointKey) {
 	if was, ok := h.places[key]; ok {
 		h.sum ^= was.sum(key)
 		delete(h.places, key)

@@ -78,6 +78,7 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 			still[n] = err.Error()
 		}
 	}
+	h.withChains(still)
 	for n := range h.going {
 		if _, left := still[n]; !left {
 			delete(h.going, n)
@@ -86,6 +87,20 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 	h.unrepaired = still
 	h.problems.forget()
 	return len(still), nil
+}
+
+// withChains adds the chains of endpoints that could not be repaired: they may have gone with what was left of one.
+func (h *Host) withChains(unrepaired map[name]string) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for key, m := range h.asked[pb.Kind_KIND_STAGE] {
+		n, scope := name{pb.Kind_KIND_STAGE, key}, m.(*pb.Stage).GetScope()
+		_, known := unrepaired[n]
+		why, lost := unrepaired[name{pb.Kind_KIND_LOCAL_ENDPOINT, pathKey(scope.GetVni(), scope.GetAddress())}]
+		if lost && !known { // both keys have the lowest address
+			unrepaired[n] = why
+		}
+	}
 }
 
 // name is of what a step changes; all endpoints of other hosts are one.

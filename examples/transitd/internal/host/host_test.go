@@ -30,7 +30,8 @@ func TestHost(t *testing.T) {
 		{"drift", testDrift}, {"lost namespace", testLostNamespace}, {"pending", testPending}, {"journal on a full disk", testFullDisk},
 		{"foreign ones adopted", testForeignAdopted}, {"intact", testIntact}, {"heal and health", testHealAndHealth},
 		{"half deleted", testHalfDeleted}, {"readers", testReaders}, {"foreign function", testForeignFunctionLost},
-		{"some kinds", testSomeKinds}, {"chain without its endpoint", testChainWithoutItsEndpoint},
+		{"some kinds", testSomeKinds}, {"chain without its endpoint", testChainWithoutItsEndpoint}, {"healed chains", testHealedChains},
+		{"going", testGoing},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.reset(t)

@@ -118,6 +118,7 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	if err != nil {
 		return err
 	}
+	h.withChains(h.unrepaired)
 	if err := h.sweepPorts(ctx); err != nil {
 		return err
 	}
@@ -138,10 +139,7 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 			return err
 		}
 	}
-	if len(h.going) > 0 { // still to be done, also for the next start
-		return h.journal.Begin(h.forward(&change{gone: h.going}))
-	}
-	return nil
+	return h.beginGoing()
 }
 
 // sweepWrecks removes what is left of a change that the daemon died over and that comparing does not find: endpoints
