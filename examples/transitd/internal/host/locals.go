@@ -250,6 +250,10 @@ func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
 	// A foreign one may be at a port, too: nobody remembers.
 	port := atBridge(there) || there.GetStatus().GetAdopted()
 	if port {
+		// What will not go is not to be left without its endpoint.
+		if err := l.plumber.CheckNoPort(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
+			return fmt.Errorf("remove port %s: %w", name, err)
+		}
 		if err := l.plumber.ShutPort(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
 			return err
 		}

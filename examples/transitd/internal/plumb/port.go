@@ -353,6 +353,14 @@ func (p *Plumber) RemovePort(ctx context.Context, hostInterface string) error {
 	return err
 }
 
+// CheckNoPort says what [Plumber.RemovePort] would fail for: Open vSwitch, that does not answer.
+func (p *Plumber) CheckNoPort(ctx context.Context, hostInterface string) error {
+	_, err := p.apply(ctx, "check port "+hostInterface, true, func(ctx context.Context) (*plan, error) {
+		return p.planNoPort(ctx, hostInterface)
+	})
+	return err
+}
+
 func (p *Plumber) planNoPort(ctx context.Context, name string) (*plan, error) {
 	l, err := p.ourPort(name)
 	if err != nil && (!errors.Is(err, ErrNotFound) || p.OVS == nil) {
