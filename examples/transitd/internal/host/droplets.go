@@ -12,9 +12,10 @@ import (
 	"github.com/mizar-go/mizar/dataplane"
 	"github.com/mizar-go/mizar/droplet"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/plumb"
 )
 
-func droplets(dp *dataplane.Dataplane) kind {
+func droplets(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 	attach := func(ctx context.Context, want *pb.Droplet) (*pb.Droplet, error) {
 		c, err := toDroplet(want)
 		if err != nil {
@@ -53,6 +54,10 @@ func droplets(dp *dataplane.Dataplane) kind {
 				err = errors.Join(err, back)
 			}
 			return got, err
+		},
+		ready: func(_ context.Context, want, _ *pb.Droplet) error { // by an alternative name it would not be found again
+			_, err := p.Exists(want.Interface)
+			return err
 		},
 		remove: func(ctx context.Context, d *pb.Droplet) error { return dp.Droplet.Detach(ctx, d.Interface) },
 		fits:   func(_ context.Context, want, have *pb.Droplet) bool { return dropletFits(want, have) },

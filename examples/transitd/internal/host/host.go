@@ -144,8 +144,8 @@ func (h *Host) addKinds() {
 	h.kinds = make(map[pb.Kind]kind)
 	h.byName = make(map[protoreflect.FullName]kind)
 	for _, k := range []kind{
-		peers(h.dp), droplets(h.dp), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, h.plumber), functions(h.dp), stages(h.dp),
-		bridges(h.plumber), routes(h.plumber), addresses(h.plumber),
+		peers(h.dp), droplets(h.dp, h.plumber), vpcs(h.dp), networks(h.dp), localEndpoints(h.dp, h.plumber), functions(h.dp),
+		stages(h.dp), bridges(h.plumber), routes(h.plumber), addresses(h.plumber),
 	} {
 		h.kinds[k.id()] = k
 		h.asked[k.id()] = make(map[string]proto.Message)

@@ -31,7 +31,7 @@ func TestHost(t *testing.T) {
 		{"foreign ones adopted", testForeignAdopted}, {"intact", testIntact}, {"heal and health", testHealAndHealth},
 		{"half deleted", testHalfDeleted}, {"readers", testReaders}, {"foreign function", testForeignFunctionLost},
 		{"some kinds", testSomeKinds}, {"chain without its endpoint", testChainWithoutItsEndpoint}, {"healed chains", testHealedChains},
-		{"going", testGoing},
+		{"going", testGoing}, {"put back", testPutBack}, {"alternative names", testAlternativeNames},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.reset(t)

@@ -151,6 +151,14 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 
 // ready finds what would take an endpoint away, and then not make the new one.
 func (l *locals) ready(ctx context.Context, want, there *pb.LocalEndpoint) error {
+	if name := want.GetAdopt(); name != "" {
+		switch is, err := l.plumber.Exists(name); {
+		case err != nil: // by an alternative name it would not be found again
+			return err
+		case !is && there != nil:
+			return fmt.Errorf("interface %s: %w", name, dataplane.ErrNotFound)
+		}
+	}
 	if there == nil {
 		return nil // Create checks, and nothing is lost
 	}
@@ -168,14 +176,6 @@ func (l *locals) ready(ctx context.Context, want, there *pb.LocalEndpoint) error
 	if ns := want.GetNetns(); ns != "" {
 		if _, err := os.Stat(filepath.Join(namespaces, ns)); err != nil {
 			return fmt.Errorf("namespace %s: %w", ns, dataplane.ErrNotFound)
-		}
-	}
-	if name := want.GetAdopt(); name != "" {
-		switch there, err := l.plumber.Exists(name); {
-		case err != nil:
-			return err
-		case !there:
-			return fmt.Errorf("interface %s: %w", name, dataplane.ErrNotFound)
 		}
 	}
 	if atBridge(want) && named.HostInterface != there.GetStatus().GetHostInterface() {
