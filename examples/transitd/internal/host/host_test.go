@@ -32,6 +32,7 @@ func TestHost(t *testing.T) {
 		{"half deleted", testHalfDeleted}, {"readers", testReaders}, {"foreign function", testForeignFunctionLost},
 		{"some kinds", testSomeKinds}, {"chain without its endpoint", testChainWithoutItsEndpoint}, {"healed chains", testHealedChains},
 		{"going", testGoing}, {"put back", testPutBack}, {"alternative names", testAlternativeNames},
+		{"plumbing order", testPlumbingOrder},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.reset(t)

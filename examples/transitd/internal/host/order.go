@@ -12,6 +12,7 @@ const (
 	phaseBridge
 	phaseAddress
 	phaseRoute
+	phaseVia // routes by a next hop, which is on another's way
 	phaseFunction
 	phaseDroplet
 	phaseWideStage

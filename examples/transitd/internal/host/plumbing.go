@@ -103,7 +103,12 @@ func routes(p *plumb.Plumber) kind {
 		},
 		hidden: true, // whether its interface and MTU were asked for
 		of:     func(s *pb.State) *[]*pb.Route { return &s.Routes },
-		phase:  func(*pb.Route) int { return phaseRoute },
+		phase: func(r *pb.Route) int {
+			if r.Via != "" {
+				return phaseVia
+			}
+			return phaseRoute
+		},
 	}
 }
 
