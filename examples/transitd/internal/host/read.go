@@ -97,6 +97,30 @@ func (h *Host) Endpoints(ctx context.Context) iter.Seq2[*pb.Endpoint, error] {
 	return mapped(h.dp.Endpoint.List(ctx), fromEndpoint)
 }
 
+// EndpointsOf reads those of a VPC (zero: of all), and of the host of an underlay address (empty: of all).
+func (h *Host) EndpointsOf(ctx context.Context, vni uint32, host string) iter.Seq2[*pb.Endpoint, error] {
+	return func(yield func(*pb.Endpoint, error) bool) {
+		var r reader
+		at := r.optional("host", &host)
+		if r.err != nil {
+			yield(nil, &Error{Kind: pb.Kind_KIND_ENDPOINT, Field: fieldOf(r.err), Err: r.err})
+			return
+		}
+		for row, err := range h.dp.Endpoint.List(ctx) {
+			switch {
+			case err != nil:
+				yield(nil, err)
+				return
+			case vni != 0 && row.VNI != vni, at.IsValid() && row.Host != at:
+				continue
+			}
+			if !yield(fromEndpoint(row), nil) {
+				return
+			}
+		}
+	}
+}
+
 // natural sorts 9 before 10.
 func natural(a, b string) int {
 	for len(a) > 0 && len(b) > 0 {

@@ -103,15 +103,7 @@ func each[Request, Response any](stream *connect.BidiStream[Request, Response], 
 }
 
 func (s endpoints) ListEndpoints(ctx context.Context, r *connect.Request[pb.ListEndpointsRequest], stream *connect.ServerStream[pb.ListEndpointsResponse]) error {
-	wanted := func(yield func(*pb.Endpoint, error) bool) {
-		for e, err := range s.h.Endpoints(ctx) {
-			if err == nil && (r.Msg.Vni != 0 && e.Vni != r.Msg.Vni || r.Msg.Host != "" && e.Host != r.Msg.Host) {
-				continue
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
-	return chunks(wanted, func(some []*pb.Endpoint) error { return stream.Send(&pb.ListEndpointsResponse{Endpoints: some}) })
+	return chunks(s.h.EndpointsOf(ctx, r.Msg.Vni, r.Msg.Host), func(some []*pb.Endpoint) error {
+		return stream.Send(&pb.ListEndpointsResponse{Endpoints: some})
+	})
 }
