@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/mizar-go/mizar/dataplane"
 	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
 )
 
@@ -287,7 +288,7 @@ func (p *Plumber) leaveOVS(ctx context.Context, to *plan, t Port) error {
 		return nil
 	}
 	was, err := p.OVS.Find(ctx, t.HostInterface)
-	if errors.Is(err, ovs.ErrUnavailable) || err == nil && was == nil {
+	if silent(err) || err == nil && was == nil {
 		return nil
 	}
 	if err != nil {
@@ -300,6 +301,12 @@ func (p *Plumber) leaveOVS(ctx context.Context, to *plan, t Port) error {
 		return err
 	}})
 	return nil
+}
+
+// silent tells whether Open vSwitch says nothing, at all or to us: it may be another user's. Who needs it hears of that;
+// others go on.
+func silent(err error) bool {
+	return errors.Is(err, ovs.ErrUnavailable) || errors.Is(err, dataplane.ErrPermission)
 }
 
 // gone takes what is not there for removed.
@@ -423,7 +430,7 @@ func (p *Plumber) Ports(ctx context.Context) ([]PortStatus, error) {
 		}
 		var plugged []ovs.Status
 		if p.OVS != nil {
-			if plugged, err = p.OVS.Ports(ctx); err != nil && !errors.Is(err, ovs.ErrUnavailable) {
+			if plugged, err = p.OVS.Ports(ctx); err != nil && !silent(err) {
 				return nil, err
 			}
 		}
