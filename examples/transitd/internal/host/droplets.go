@@ -63,6 +63,7 @@ func droplets(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		fits:   func(_ context.Context, want, have *pb.Droplet) bool { return dropletFits(want, have) },
 		hidden: true, // whether addresses were asked for, or found
 		broken: func(d *pb.Droplet) string { return wreck(d.Status.GetGone(), d.Status.GetPartial()) },
+		lacks:  func(_ context.Context, d *pb.Droplet) string { return renumbered(p, d) },
 		gap:    true,
 		of:     func(s *pb.State) *[]*pb.Droplet { return &s.Droplets },
 		phase:  func(*pb.Droplet) int { return phaseDroplet },
@@ -76,6 +77,28 @@ func wreck(gone, partial bool) string {
 		return "its interface is gone"
 	case partial:
 		return "a program or a row of it is missing"
+	}
+	return ""
+}
+
+// renumbered tells that packets leave a droplet from an address that its interface had when it was attached, and that has
+// given way to another since. While there is none at all, it may come back.
+func renumbered(p *plumb.Plumber, d *pb.Droplet) string {
+	if len(d.Addresses) > 0 { // they were asked for
+		return ""
+	}
+	now, err := p.AddressesOf(d.Interface)
+	if err != nil {
+		return ""
+	}
+	for _, text := range sources(d.Status.GetAddresses()) {
+		was, err := netip.ParseAddr(text)
+		if err != nil || slices.Contains(now, was) {
+			continue
+		}
+		if slices.ContainsFunc(now, func(a netip.Addr) bool { return a.IsGlobalUnicast() && a.Is4() == was.Is4() }) {
+			return "its interface has another address than " + text
+		}
 	}
 	return ""
 }

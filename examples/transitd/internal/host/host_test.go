@@ -32,7 +32,7 @@ func TestHost(t *testing.T) {
 		{"half deleted", testHalfDeleted}, {"readers", testReaders}, {"foreign function", testForeignFunctionLost},
 		{"some kinds", testSomeKinds}, {"chain without its endpoint", testChainWithoutItsEndpoint}, {"healed chains", testHealedChains},
 		{"going", testGoing}, {"put back", testPutBack}, {"alternative names", testAlternativeNames},
-		{"plumbing order", testPlumbingOrder}, {"endpoints of", testEndpointsOf},
+		{"plumbing order", testPlumbingOrder}, {"endpoints of", testEndpointsOf}, {"renumbered", testRenumbered},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.reset(t)
