@@ -80,11 +80,17 @@ func testGoing(t *testing.T, w *world) {
 	require.NotEmpty(t, h.repairs[0].Error)
 	requireSame(t, &pb.State{Functions: s.Functions[1:]}, h.everything())
 
-	for range 2 { // the first write, and the next daemon's
+	for range 2 { // the first write, and the next daemon's; it dies in another one
 		_, _, err = h.Put(t.Context(), &pb.Vpc{Vni: uint32(len(h.asked[pb.Kind_KIND_VPC]) + 1)}, "test")
 		require.NoError(t, err)
 		h = w.open(t)
 		require.Equal(t, []string{"kept", "log"}, sorted(functionNames(t, h)))
+		require.Len(t, h.going, 1)
+		c := newChange()
+		c.put[name{pb.Kind_KIND_PEER, "198.51.100.0/24"}] = &pb.Peer{Prefix: "198.51.100.0/24"}
+		require.NoError(t, h.journal.Begin(h.forward(h.withGoing(c))))
+		h = w.open(t)
+		require.Len(t, h.going, 1)
 	}
 	_, err = h.Remove(t.Context(), &pb.Stage{Scope: &pb.StageScope{Point: pb.StagePoint_STAGE_POINT_DROP}}, "", false, "test")
 	require.NoError(t, err)

@@ -64,4 +64,13 @@ func testPutBack(t *testing.T, w *world) {
 	h = w.open(t)
 	require.Empty(t, h.repairs)
 	require.Equal(t, was, w.kernel(t))
+
+	// Also where only the kernel tells what it is.
+	h = w.lose(t)
+	_, _, err = h.Put(t.Context(), other, "test")
+	require.ErrorIs(t, err, ErrDiffers)
+	_, outcome, err := h.Put(t.Context(), s.Droplets[0], "test")
+	require.NoError(t, err)
+	require.Equal(t, pb.Outcome_OUTCOME_UNCHANGED, outcome)
+	require.Equal(t, was, w.kernel(t))
 }
