@@ -26,6 +26,13 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	if err := h.settleStages(ctx, g); err != nil {
 		return nil, err
 	}
+	if !g.kinds[pb.Kind_KIND_LOCAL_ENDPOINT] {
+		for key, local := range addressesOf(h.asked[pb.Kind_KIND_LOCAL_ENDPOINT]) { // the writer reads
+			if _, elsewhere := g.places[key]; elsewhere {
+				return nil, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: key.String(), Err: livesHere(key.Addr.String(), local)}
+			}
+		}
+	}
 	if current := h.Etag(); stale(r.Etag, current) {
 		return nil, &Error{Etag: current, Err: ErrEtag}
 	}

@@ -153,7 +153,11 @@ func (h *Host) AddEndpoints(ctx context.Context, all []*pb.Endpoint, overwrite b
 	h.writer.Lock()
 	defer h.writer.Unlock()
 	todo := make([]wish, 0, len(wishes))
+	here := addressesOf(h.asked[pb.Kind_KIND_LOCAL_ENDPOINT]) // the writer reads
 	for _, s := range wishes {
+		if local, is := here[s.key]; is {
+			return Written{}, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: s.key.String(), Err: livesHere(s.key.Addr.String(), local)}
+		}
 		there, own, err := h.placeAt(ctx, s.key)
 		if err != nil {
 			return Written{}, err

@@ -15,8 +15,13 @@ import (
 
 // localKeys are the addresses of wanted endpoints of this host, and whose they are.
 func localKeys(g *goal) map[maps.EndpointKey]string {
+	return addressesOf(g.want[pb.Kind_KIND_LOCAL_ENDPOINT])
+}
+
+// addressesOf are those of endpoints of this host, and whose they are.
+func addressesOf(locals map[string]proto.Message) map[maps.EndpointKey]string {
 	here := make(map[maps.EndpointKey]string)
-	for key, m := range g.want[pb.Kind_KIND_LOCAL_ENDPOINT] {
+	for key, m := range locals {
 		e := m.(*pb.LocalEndpoint)
 		for _, a := range localAddrs(e) {
 			here[maps.EndpointKey{VNI: e.Vni, Addr: a}] = key

@@ -93,7 +93,14 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 		}
 		return h.askedFor(n.kind, n.key)
 	}
-	g.fresh = func(n name) bool { was, touched := u.was[n]; return touched && was == nil }
+	chained, err := h.chained(ctx)
+	if err != nil {
+		return err
+	}
+	g.fresh = func(n name) bool { // what is in a chain cannot be replaced, so it was before it got there
+		was, touched := u.was[n]
+		return touched && was == nil && chained[n.key]
+	}
 	g.removes = func(n name) bool { _, going := u.going[n]; return going }
 	g.removesPlace = func(key maps.EndpointKey) bool { _, going := u.gonePlaces[key]; return going }
 	if err := h.sweepWrecks(ctx, u); err != nil {
@@ -140,6 +147,20 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 		}
 	}
 	return h.beginGoing()
+}
+
+// chained are the functions that are in chains.
+func (h *Host) chained(ctx context.Context) (map[string]bool, error) {
+	all := make(map[string]bool)
+	for c, err := range h.dp.Stage.List(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list: %w", &Error{Kind: pb.Kind_KIND_STAGE, Err: err})
+		}
+		for _, f := range c.Functions {
+			all[f] = true
+		}
+	}
+	return all, nil
 }
 
 // sweepWrecks removes what is left of a change that the daemon died over and that comparing does not find: endpoints

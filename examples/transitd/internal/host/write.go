@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -75,6 +76,9 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 		return out(there.msg), pb.Outcome_OUTCOME_UNCHANGED, nil
 	}
 	if !same {
+		if err := h.contradicts(want, key); err != nil {
+			return nil, 0, err
+		}
 		if err := k.refuses(ctx, want, there); err != nil {
 			return nil, 0, err
 		}
@@ -122,6 +126,26 @@ func (h *Host) alongWith(c *change, by string) {
 	for key := range c.gonePlaces {
 		h.changed(pb.Kind_KIND_ENDPOINT, key.String(), pb.Outcome_OUTCOME_REMOVED, 1, by)
 	}
+}
+
+// contradicts tells whether another endpoint was asked for with an address of one that is wanted. It need not be there:
+// it comes when it can.
+func (h *Host) contradicts(m proto.Message, key string) error {
+	e, ok := m.(*pb.LocalEndpoint)
+	if !ok {
+		return nil
+	}
+	here := addressesOf(h.asked[pb.Kind_KIND_LOCAL_ENDPOINT]) // the writer reads
+	for _, a := range localAddrs(e) {
+		if other, is := here[maps.EndpointKey{VNI: e.Vni, Addr: a}]; is && other != key {
+			return &Error{Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: key, Err: livesHere(a.String(), other)}
+		}
+	}
+	return nil
+}
+
+func livesHere(address, as string) error {
+	return fmt.Errorf("%s is an address of local endpoint %s: %w", address, as, dataplane.ErrExists)
 }
 
 // displaced are the rows of endpoints of other hosts that an endpoint takes the place of, whoever asked for them.
