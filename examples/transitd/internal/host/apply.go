@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -78,7 +79,7 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 		if err != nil {
 			return nil, err
 		}
-		h.announce(p, by)
+		h.announce(p, g, by)
 	}
 	answer.Etag = h.Etag()
 	return answer, nil
@@ -145,14 +146,23 @@ var outcomes = [...]pb.Outcome{
 	pb.Action_ACTION_REPLACE: pb.Outcome_OUTCOME_REPLACED, pb.Action_ACTION_REMOVE: pb.Outcome_OUTCOME_REMOVED,
 }
 
-// announce tells watchers what was done.
-func (h *Host) announce(p *plan, by string) {
+// announce tells watchers what was done, and what went along.
+func (h *Host) announce(p *plan, g *goal, by string) {
+	along := &change{gone: maps.Clone(p.change.gone), gonePlaces: make(map[tables.EndpointKey]struct{})}
+	here := localKeys(g)
+	for key := range p.change.gonePlaces {
+		if here[key] != "" { // the others are counted
+			along.gonePlaces[key] = struct{}{}
+		}
+	}
+	defer h.alongWith(along, by)
 	for _, s := range p.steps {
 		if len(s.lines) == 0 {
 			continue
 		}
 		line := s.lines[0]
 		if line.Kind != pb.Kind_KIND_ENDPOINT {
+			delete(along.gone, s.name())
 			h.changed(line.Kind, line.Key, outcomes[line.Action], 1, by)
 		}
 	}
