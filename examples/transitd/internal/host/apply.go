@@ -24,6 +24,9 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	}
 	h.writer.Lock()
 	defer h.writer.Unlock()
+	if current := h.Etag(); stale(r.Etag, current) {
+		return nil, &Error{Etag: current, Err: ErrEtag}
+	}
 	if err := h.settleStages(ctx, g); err != nil {
 		return nil, err
 	}
@@ -33,9 +36,6 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 				return nil, &Error{Kind: pb.Kind_KIND_ENDPOINT, Key: key.String(), Err: livesHere(key.Addr.String(), local)}
 			}
 		}
-	}
-	if current := h.Etag(); stale(r.Etag, current) {
-		return nil, &Error{Etag: current, Err: ErrEtag}
 	}
 	p, err := h.compare(ctx, g)
 	if err != nil {
