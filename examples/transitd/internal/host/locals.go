@@ -207,7 +207,7 @@ func (l *locals) keep(ctx context.Context, there *pb.LocalEndpoint) (func(contex
 }
 
 // create takes the MAC and the name from the status where they were made up before: an endpoint that is made again
-// is the same one to its neighbours.
+// is the same one to its neighbours. So it does with the MTU while there is no droplet that would say what is left.
 func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.LocalEndpoint, err error) {
 	asked := proto.CloneOf(want)
 	if st := want.Status; st != nil {
@@ -216,6 +216,14 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 		}
 		if asked.HostInterface == "" && asked.GetAdopt() == "" {
 			asked.HostInterface = st.HostInterface
+		}
+		if asked.Mtu == 0 {
+			switch known, err := l.knowsUnderlay(ctx); {
+			case err != nil:
+				return nil, err
+			case !known:
+				asked.Mtu = st.Mtu
+			}
 		}
 	}
 	if atBridge(asked) {
@@ -243,6 +251,14 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 		}
 	}
 	return withStatus(want, fromLocal(e)), nil
+}
+
+// knowsUnderlay tells whether there is a droplet. After a boot the address of one may come later.
+func (l *locals) knowsUnderlay(ctx context.Context) (bool, error) {
+	for _, err := range l.dp.Droplet.List(ctx) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
