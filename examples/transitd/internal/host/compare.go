@@ -3,6 +3,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -93,7 +94,7 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 				p.change.put[n] = withStatus(want, there.seen)
 			}
 		default:
-			line := &pb.PlanStep{Action: pb.Action_ACTION_UPDATE, Kind: n.kind, Key: key, Detail: difference(want, there)}
+			line := &pb.PlanStep{Action: pb.Action_ACTION_UPDATE, Kind: n.kind, Key: key, Detail: cmp.Or(difference(want, there), "it is not as it was asked for")}
 			if k.loses() {
 				line.Action = pb.Action_ACTION_REPLACE
 			}
