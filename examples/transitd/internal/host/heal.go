@@ -46,6 +46,7 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	h.withoutLatePorts(p)
 	still := make(map[name]string)
 	for _, s := range p.steps {
 		if len(s.lines) == 0 {

@@ -15,7 +15,8 @@ import (
 // at which it was still away; what was at the bridge beside is there meanwhile.
 func testLatePort(t *testing.T, w *world) {
 	testutil.Veth(t, w.ns, "tap1", w.ns, "tap1x")
-	s := state(t, `{"bridges":[{"name":"br0","ports":["p1","tap1"]}]}`)
+	s := state(t, `{"bridges":[{"name":"br0","ports":["p1","tap1"]}],
+		"localEndpoints":[{"vni":7,"addresses":["10.0.0.1/24"],"mac":"02:00:00:00:00:01","bridge":{"bridge":"br0"}}]}`)
 	w.apply(t, s)
 	w.requireWhole(t)
 	testutil.Delete(t, w.ns, "tap1")
@@ -35,6 +36,17 @@ func testLatePort(t *testing.T, w *world) {
 	require.Contains(t, w.h.repairs[0].Error, "tap1")
 	problems()
 	require.Equal(t, testutil.Link(t, w.ns, "br0").Attrs().Index, testutil.Link(t, w.ns, "p1").Attrs().MasterIndex)
+
+	// After a boot the bridge is not there, either. Who would make the port may wait for it.
+	w.reboot(t)
+	testutil.Delete(t, w.ns, "br0")
+	w.open(t)
+	require.Len(t, w.h.repairs, 2)
+	require.Contains(t, w.h.repairs[0].Error, "tap1")
+	require.Empty(t, w.h.repairs[1].Error, "the endpoint needs no more than the bridge")
+	problems()
+	require.Equal(t, testutil.Link(t, w.ns, "br0").Attrs().Index, testutil.Link(t, w.ns, "p1").Attrs().MasterIndex)
+
 	testutil.Veth(t, w.ns, "tap1", w.ns, "tap1x")
 	t.Cleanup(func() { testutil.Delete(t, w.ns, "tap1") })
 	w.requireHealed(t)

@@ -110,6 +110,7 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	if err != nil {
 		return err
 	}
+	h.withoutLatePorts(p)
 	h.unrepaired, h.going = make(map[name]string), make(map[name]proto.Message)
 	err = h.run(ctx, p, func(s step, err error) {
 		if err != nil {
