@@ -31,6 +31,8 @@ func testContradictions(t *testing.T, w *world) {
 	require.ErrorContains(t, err, "7/10.0.0.5")
 	_, err = h.Apply(t.Context(), &pb.ApplyRequest{State: &pb.State{Endpoints: elsewhere}, Kinds: []pb.Kind{pb.Kind_KIND_ENDPOINT}}, "test")
 	require.ErrorIs(t, err, dataplane.ErrExists)
+	_, err = h.Apply(t.Context(), &pb.ApplyRequest{State: &pb.State{Endpoints: elsewhere}, Kinds: []pb.Kind{pb.Kind_KIND_ENDPOINT}, Etag: "old"}, "test")
+	require.ErrorIs(t, err, ErrEtag, "that comes first: the state may have been right when it was made")
 	other := state(t, `{"localEndpoints":[{"vni":7,"addresses":["10.0.0.6/24","10.0.0.7/24"],"netns":%q}]}`, two)
 	_, _, err = h.Put(t.Context(), with(other.LocalEndpoints[0], anyEtag), "test")
 	require.ErrorIs(t, err, dataplane.ErrExists)

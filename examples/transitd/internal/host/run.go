@@ -43,6 +43,7 @@ func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) e
 			if undo := done.undo(ctx); undo != nil {
 				err = errors.Join(err, fmt.Errorf("undo: %w", undo))
 			}
+			h.beat.Add(1)
 		}
 		return err
 	}
