@@ -261,12 +261,16 @@ func testFullDisk(t *testing.T, w *world) {
 // testForeignFunctionLost: a chain with a function that nobody asked for, and that a boot took: a problem, no more.
 func testForeignFunctionLost(t *testing.T, w *world) {
 	w.close(t)
-	w.pend(t, state(t, `{"vpcs":[{"vni":7}],"stages":[{"scope":{"point":"STAGE_POINT_DROP","vni":7},"functions":["gone"]}]}`))
+	s := state(t, `{"vpcs":[{"vni":7}],"stages":[{"scope":{"point":"STAGE_POINT_DROP","vni":7},"functions":["gone"]}]}`)
+	w.pend(t, s)
 	h := w.open(t)
 	health, err := h.Health(t.Context())
 	require.NoError(t, err)
 	require.Len(t, health.Problems, 1)
-	requireSame(t, &pb.State{Vpcs: []*pb.Vpc{{Vni: 7}}}, w.state(t))
+	requireSame(t, s, w.state(t)) // it is asked for still
+	chains, err := h.List(t.Context(), pb.Kind_KIND_STAGE)
+	require.NoError(t, err)
+	require.Empty(t, chains)
 	w.apply(t, &pb.State{})
 	require.True(t, proto.Equal(&pb.State{}, w.h.everything()))
 }

@@ -11,8 +11,8 @@ import (
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
-// State reads what is there, as Apply takes it: what was asked for, and what is foreign. Lists come in parts of some
-// size; the last part has the etag.
+// State reads what is there, as Apply takes it: what was asked for, also what of it is away, and what is foreign. Lists
+// come in parts of some size; the last part has the etag.
 func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size int) iter.Seq2[*pb.GetStateResponse, error] {
 	return func(yield func(*pb.GetStateResponse, error) bool) {
 		if err := h.checkKinds(kinds); err != nil {
@@ -31,6 +31,7 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 				yield(nil, err)
 				return
 			}
+			h.addAway(id, found)
 			n := 0
 			for _, key := range slices.SortedFunc(maps.Keys(found), natural) {
 				m := bare(found[key].msg)
@@ -66,5 +67,17 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 		}
 		part.Etag = tag
 		yield(part, nil)
+	}
+}
+
+// addAway adds what was asked for and is not there: it comes when it can, unless whoever applies what was read leaves it
+// out.
+func (h *Host) addAway(id pb.Kind, found map[string]*have) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for key, m := range h.asked[id] {
+		if found[key] == nil {
+			found[key] = &have{key: key, msg: m}
+		}
 	}
 }
