@@ -70,7 +70,7 @@ func condition(s interface {
 }) cell {
 	switch {
 	case !s.ProtoReflect().IsValid():
-		return cell{} // the daemon does not say
+		return cell{"away", yellow} // it was asked for, and comes when it can
 	case s.GetGone():
 		return cell{"gone", red}
 	case s.GetPartial():

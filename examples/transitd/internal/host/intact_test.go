@@ -157,6 +157,18 @@ func testHealAndHealth(t *testing.T, w *world) {
 	w.close(t)
 	w.pend(t, state(t, `{"localEndpoints":[{"vni":7,"addresses":["10.0.0.5/24"],"netns":"mztd-no-such"}]}`))
 	h := w.open(t)
+	// What was asked for is told while it is away, as such.
+	away := &pb.LocalEndpoint{Vni: 7, Addresses: []string{"10.0.0.5/24"}, Place: &pb.LocalEndpoint_Netns{Netns: "mztd-no-such"}}
+	all, err := h.List(t.Context(), pb.Kind_KIND_LOCAL_ENDPOINT)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	got, err := h.Get(t.Context(), away)
+	require.NoError(t, err)
+	for _, m := range append(all, got) {
+		require.Empty(t, cmpProto(away, bare(m)))
+		require.Nil(t, m.(*pb.LocalEndpoint).Status)
+		require.NotEmpty(t, etagOf(m))
+	}
 	done := make(chan struct{})
 	var both sync.WaitGroup
 	for range 2 {
@@ -191,7 +203,7 @@ func testHealAndHealth(t *testing.T, w *world) {
 	}
 	h.problems.forget()
 	require.Equal(t, 1, problems())
-	_, _, err := h.Put(t.Context(), &pb.Vpc{Vni: 7}, "test")
+	_, _, err = h.Put(t.Context(), &pb.Vpc{Vni: 7}, "test")
 	require.NoError(t, err)
 	require.Zero(t, problems())
 	w.apply(t, &pb.State{})

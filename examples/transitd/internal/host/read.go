@@ -26,11 +26,18 @@ func (h *Host) Get(ctx context.Context, m proto.Message) (proto.Message, error) 
 	if err != nil {
 		return nil, err
 	}
-	if there == nil {
-		return nil, &Error{Kind: k.id(), Key: k.keyOf(m), Err: dataplane.ErrNotFound}
+	if there != nil {
+		return out(there.msg), nil
 	}
-	return out(there.msg), nil
+	if asked := h.askedFor(k.id(), k.keyOf(m)); asked != nil && tellsAway(asked) {
+		return out(bare(asked)), nil
+	}
+	return nil, &Error{Kind: k.id(), Key: k.keyOf(m), Err: dataplane.ErrNotFound}
 }
+
+// tellsAway: a resource of this kind that was asked for and is not there is told, without a status: it comes when it
+// can. Others are rows of tables, of which all there is to say is that they are there.
+func tellsAway(m proto.Message) bool { return field(m, statusField) != nil }
 
 // List reads all resources of a kind, those of other hosts' endpoints aside, sorted by key.
 func (h *Host) List(ctx context.Context, id pb.Kind) ([]proto.Message, error) {
@@ -38,6 +45,7 @@ func (h *Host) List(ctx context.Context, id pb.Kind) ([]proto.Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.addAway(id, found, tellsAway)
 	var all []proto.Message
 	for _, key := range slices.SortedFunc(maps.Keys(found), natural) {
 		all = append(all, out(found[key].msg))

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
@@ -31,7 +33,7 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 				yield(nil, err)
 				return
 			}
-			h.addAway(id, found)
+			h.addAway(id, found, func(proto.Message) bool { return true })
 			n := 0
 			for _, key := range slices.SortedFunc(maps.Keys(found), natural) {
 				m := bare(found[key].msg)
@@ -72,12 +74,12 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 
 // addAway adds what was asked for and is not there: it comes when it can, unless whoever applies what was read leaves it
 // out.
-func (h *Host) addAway(id pb.Kind, found map[string]*have) {
+func (h *Host) addAway(id pb.Kind, found map[string]*have, told func(proto.Message) bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for key, m := range h.asked[id] {
-		if found[key] == nil {
-			found[key] = &have{key: key, msg: m}
+		if found[key] == nil && told(m) {
+			found[key] = &have{key: key, msg: bare(m)}
 		}
 	}
 }

@@ -31,6 +31,7 @@ type Options struct {
 
 // Register serves a host.
 func Register(mux *http.ServeMux, h *host.Host, o Options) {
+	o.Handler = append([]connect.HandlerOption{codecs()}, o.Handler...)
 	for _, s := range []func() (string, http.Handler){
 		func() (string, http.Handler) { return api.NewPeerServiceHandler(peers{h}, o.Handler...) },
 		func() (string, http.Handler) { return api.NewDropletServiceHandler(droplets{h}, o.Handler...) },

@@ -62,7 +62,7 @@ type LocalEndpoint struct {
 	Cookie uint64 `protobuf:"varint,16,opt,name=cookie,proto3" json:"cookie,omitempty"`
 	// See common.proto. What is only told does not count.
 	Etag string `protobuf:"bytes,17,opt,name=etag,proto3" json:"etag,omitempty"`
-	// What it is like now; told, never asked for.
+	// What it is like now; told, never asked for. Not there: it is away, and comes when it can.
 	Status        *LocalEndpointStatus `protobuf:"bytes,18,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

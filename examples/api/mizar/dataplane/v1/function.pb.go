@@ -34,7 +34,7 @@ type Function struct {
 	Variables map[string][]byte `protobuf:"bytes,3,rep,name=variables,proto3" json:"variables,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// See common.proto.
 	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	// What it is like now; told, never asked for.
+	// What it is like now; told, never asked for. Not there: it is away, and comes when it can.
 	Status        *FunctionStatus `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
