@@ -28,17 +28,22 @@ type daemon struct {
 
 func (d *daemon) file(name string) string { return filepath.Join(d.dir, name) }
 
-// run starts transitd in the host's namespace. What it logs is added to a file.
+// run starts the daemon.
 func (d *daemon) run() (err error) {
+	d.process, err = d.start()
+	return err
+}
+
+// start starts transitd in the host's namespace. What it logs is added to a file.
+func (d *daemon) start(args ...string) (_ *process, err error) {
 	if d.log == nil {
 		if d.log, err = os.OpenFile(d.file(d.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	cmd := exec.Command(d.program, "-config", d.file("transitd-"+d.Name+".yaml"))
+	cmd := exec.Command(d.program, append(args, "-config", d.file("transitd-"+d.Name+".yaml"))...)
 	cmd.Dir, cmd.Stderr = d.dir, d.log
-	d.process, err = start(d.Namespace, cmd)
-	return err
+	return start(d.Namespace, cmd)
 }
 
 // await waits until the daemon answers.
@@ -109,16 +114,22 @@ func (d *daemon) close() (err error) {
 	return errors.Join(err, d.Close())
 }
 
-// destroy takes the data-plane down, also one that is half made. A daemon never does: it ends, and traffic goes on.
+// destroy takes the data-plane down, also one that is half made. A daemon that ends never does: traffic goes on.
 func (d *daemon) destroy() error {
 	if _, err := os.Stat(filepath.Join(dataplane.DefaultBPFFS, "mizar", instance(d.Name))); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	dp, err := dataplane.Open(ctx, dataplane.Config{Name: instance(d.Name), NetNS: d.Path()})
+	p, err := d.start("-destroy")
 	if err != nil {
 		return err
 	}
-	return dp.Destroy(ctx)
+	select {
+	case <-p.ended:
+		if p.err != nil {
+			return fmt.Errorf("transitd -destroy on host %s: %w\n%s", d.Name, p.err, d.logged(0))
+		}
+		return nil
+	case <-time.After(20 * time.Second):
+		return errors.Join(fmt.Errorf("transitd -destroy on host %s does not end", d.Name), p.kill())
+	}
 }

@@ -67,6 +67,7 @@ func run(ctx context.Context, out io.Writer, bin string) (err error) {
 		{"Who may not", showRefused},
 		{"A daemon dies", showKill},
 		{"All daemons end", showEnd},
+		{"And all that they made", showDestroy},
 	} {
 		w.shell.title(s.title)
 		if err := s.show(ctx, w); err != nil {

@@ -31,7 +31,7 @@ func TestRun(t *testing.T) {
 		"manager$ transitctl --context a apply -f host-a.yaml\n", "10 added", "nothing to change; 16 unchanged", "Nothing of it was done",
 		"blue-b → blue-a  2001:db8::1", "blue, at the same addresses, heard 0 frames", "SEND_DIRECT to 192.0.2.2",
 		"DROP_SPOOF_ADDRESS, vni 7, 10.0.0.66 > 10.0.0.2", "PERMISSION_DENIED", "UNAUTHENTICATED", "kill -9", "its interface is gone",
-		"came back, 0 were lost", "No daemon runs", "All as it should be, and all is gone.",
+		"came back, 0 were lost", "No daemon runs", "transitd -destroy", "All as it should be, and all is gone.",
 	} {
 		require.Contains(t, out.String(), want)
 	}

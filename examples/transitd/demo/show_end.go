@@ -36,3 +36,14 @@ func showEnd(ctx context.Context, w *world) (err error) {
 	}
 	return pause(ctx, time.Second/4)
 }
+
+// showDestroy takes down what the daemons made, and have left to the kernel.
+func showDestroy(_ context.Context, w *world) error {
+	for _, h := range hosts {
+		w.shell.typed("host-"+h.name, fmt.Sprintf("transitd -destroy -config transitd-%s.yaml", h.name))
+		if err := w.daemons[h.name].destroy(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
