@@ -54,7 +54,7 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 			s.Foreign++
 		}
 	}
-	missing, err := h.missingPlaces(ctx, g, there)
+	missing, err := h.missingPlaces(ctx, g.places, there)
 	if err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ func (h *Host) comparePlaces(ctx context.Context, p *plan, g *goal) error {
 
 // missingPlaces are the wanted ones that are not there. There may be a million of both, and mostly they are the same: how
 // many are there tells whether it is worth a look which.
-func (h *Host) missingPlaces(ctx context.Context, g *goal, there int) (missing []tables.EndpointKey, err error) {
-	if there == len(g.places) {
+func (h *Host) missingPlaces(ctx context.Context, wanted map[tables.EndpointKey]place, there int) (missing []tables.EndpointKey, err error) {
+	if there == len(wanted) {
 		return nil, nil
 	}
 	seen := make(map[tables.EndpointKey]struct{}, there)
@@ -107,7 +107,7 @@ func (h *Host) missingPlaces(ctx context.Context, g *goal, there int) (missing [
 			}
 		}
 	}
-	for key := range g.places {
+	for key := range wanted {
 		if _, is := seen[key]; !is {
 			missing = append(missing, key)
 		}

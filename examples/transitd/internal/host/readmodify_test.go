@@ -4,12 +4,14 @@ package host
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/internal/lab"
+	"github.com/mizar-go/mizar/maps"
 )
 
 // testReadModifyApply: who reads the state, changes something, and applies it, loses nothing that was asked for, also of
@@ -43,4 +45,15 @@ func testReadModifyApply(t *testing.T, w *world) {
 	w.requireHealed(t)
 	require.Len(t, w.state(t).LocalEndpoints, 1)
 	require.Len(t, w.state(t).Vpcs, 2)
+
+	// Rows, too.
+	s = w.state(t)
+	s.Endpoints = state(t, `{"endpoints":[{"vni":7,"address":"10.0.0.8","host":"192.0.2.2"},{"vni":7,"address":"10.0.0.9","host":"192.0.2.2"}]}`).Endpoints
+	w.apply(t, s)
+	require.NoError(t, h.dp.Endpoint.Remove(t.Context(), maps.EndpointKey{VNI: 7, Addr: netip.MustParseAddr("10.0.0.8")}))
+	require.NoError(t, h.dp.VPC.Remove(t.Context(), 9))
+	w.requireState(t, s)
+	w.apply(t, w.state(t))
+	w.requireState(t, s)
+	w.requireWhole(t)
 }

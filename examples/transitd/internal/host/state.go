@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	tables "github.com/mizar-go/mizar/maps"
 )
 
 // State reads what is there, as Apply takes it: what was asked for, also what of it is away, and what is foreign. Lists
@@ -51,13 +52,10 @@ func (h *Host) State(ctx context.Context, kinds []pb.Kind, objects bool, size in
 			}
 		}
 		if wanted(pb.Kind_KIND_ENDPOINT) {
-			for e, err := range h.Endpoints(ctx) {
+			for e, err := range h.allPlaces(ctx) {
 				if err != nil {
 					yield(nil, err)
 					return
-				}
-				if e.Host == "" {
-					continue // of this host: among the others above
 				}
 				if part.State.Endpoints = append(part.State.Endpoints, e); len(part.State.Endpoints) == size {
 					if !yield(part, nil) {
@@ -80,6 +78,50 @@ func (h *Host) addAway(id pb.Kind, found map[string]*have, told func(proto.Messa
 	for key, m := range h.asked[id] {
 		if found[key] == nil && told(m) {
 			found[key] = &have{key: key, msg: bare(m)}
+		}
+	}
+}
+
+// allPlaces are the endpoints of other hosts: those that are there, and those that were asked for and are away.
+func (h *Host) allPlaces(ctx context.Context) iter.Seq2[*pb.Endpoint, error] {
+	return func(yield func(*pb.Endpoint, error) bool) {
+		own := 0
+		for row, err := range h.dp.Endpoint.List(ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !row.Host.IsValid() {
+				continue // of this host
+			}
+			h.mu.RLock()
+			_, asked := h.places[row.Key()]
+			h.mu.RUnlock()
+			if asked {
+				own++
+			}
+			if !yield(fromEndpoint(row), nil) {
+				return
+			}
+		}
+		var places map[tables.EndpointKey]place
+		h.mu.RLock()
+		if own < len(h.places) {
+			places = maps.Clone(h.places)
+		}
+		h.mu.RUnlock()
+		if places == nil {
+			return
+		}
+		away, err := h.missingPlaces(ctx, places, own)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, key := range away {
+			if !yield(fromEndpoint(places[key].row(key)), nil) {
+				return
+			}
 		}
 	}
 }
