@@ -43,8 +43,10 @@ func (c *change) empty() bool {
 // client that goes away leaves nothing half-done.
 func (h *Host) commit(ctx context.Context, c *change, do func(context.Context) error) error {
 	if h.journal.Full() {
-		if err := h.journal.Rewrite(h.everything()); err != nil {
+		if err := h.journal.Rewrite(h.everything()); err != nil && h.journal.Broken() {
 			return err
+		} else if err != nil {
+			h.log.Warn("the journal grows, as it cannot be written anew", "error", err)
 		}
 	}
 	if err := ctx.Err(); err != nil {

@@ -56,6 +56,11 @@ func TestFullDisk(t *testing.T) {
 	require.ErrorIs(t, j.Begin(Change{Put: object(8 << 10)}), unix.ENOSPC)
 	require.ErrorIs(t, j.Rewrite(object(8<<10)), unix.ENOSPC)
 	require.NoFileExists(t, filepath.Join(dir, temporary))
+	// One that should be written anew, and has no room for it, goes on while there is room for a change.
+	j.full = 0
+	require.True(t, j.Full())
+	require.ErrorIs(t, j.Rewrite(object(8<<10)), unix.ENOSPC)
+	require.False(t, j.Full() || j.Broken())
 	w, found := reopen(t, dir)
 	require.Equal(t, told{say(nil, nil, false), say(vpc(1), nil, false), say(nil, nil, false)}, w)
 	require.Zero(t, found.Cut)

@@ -27,7 +27,7 @@ type Journal struct {
 	file  *os.File
 	size  int64 // of the file
 	disk  int64 // as much of it is on disk for sure
-	base  int64 // of its first frame
+	full  int64 // the size from which on it should be written anew
 	broke error // a write failed: what is at the file's end is not known
 }
 
@@ -75,7 +75,7 @@ func Open(dir string, tell func(c Change, pending bool) error) (_ *Journal, foun
 	if err := errors.Join(j.file.Truncate(j.size), j.file.Sync()); err != nil {
 		return nil, found, errors.Join(err, j.file.Close())
 	}
-	j.disk = j.size
+	j.disk, j.full = j.size, more(0)
 	return j, found, nil
 }
 
@@ -148,13 +148,21 @@ func (j *Journal) End(c Change) error {
 }
 
 // Full tells that the file should be written anew.
-func (j *Journal) Full() bool { return j.size-j.base > max(4*j.base, 16<<20) || j.broke != nil }
+func (j *Journal) Full() bool { return j.size > j.full || j.broke != nil }
 
-// Rewrite replaces the file by one that starts with what all is like now. A crash leaves the old one or the new.
+// Broken tells that nothing can be written before the file is written anew.
+func (j *Journal) Broken() bool { return j.broke != nil }
+
+// more is how much may follow what is whole: several times as much, and a little in any case.
+func more(whole int64) int64 { return max(4*whole, 16<<20) }
+
+// Rewrite replaces the file by one that starts with what all is like now. A crash leaves the old one or the new. Where
+// it fails, for there is no room for both, the old one goes on if it is not [Journal.Broken].
 func (j *Journal) Rewrite(all *pb.State) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("rewrite journal: %w", err)
+			j.full = j.size + 1<<20 // not to be tried for every change
 		}
 	}()
 	frame, err := encode(whole, Change{Put: all}, 0)
@@ -182,7 +190,7 @@ func (j *Journal) Rewrite(all *pb.State) (err error) {
 	}
 	old := j.file
 	j.file, j.size, j.broke = file, int64(len(frame)), nil
-	j.base, j.disk = j.size, j.size
+	j.full, j.disk = j.size+more(j.size), j.size
 	if old != nil {
 		_ = old.Close() // it has no name any more
 	}
