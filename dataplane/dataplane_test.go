@@ -52,6 +52,7 @@ func calls(ctx context.Context, dp *Dataplane) map[string]error {
 	_, errs["VPC.List"] = first(dp.VPC.List(ctx))
 	_, errs["Network.List"] = first(dp.Network.List(ctx))
 	_, errs["Droplet.Attach"] = dp.Droplet.Attach(ctx, droplet.Config{Interface: "eth0"})
+	_, errs["Droplet.Update"] = dp.Droplet.Update(ctx, droplet.Config{Interface: "eth0"})
 	_, errs["Droplet.Get"] = dp.Droplet.Get(ctx, "eth0")
 	_, errs["Droplet.List"] = first(dp.Droplet.List(ctx))
 	_, errs["Endpoint.Create"] = dp.Endpoint.Create(ctx, endpoint.Config{VNI: vni})

@@ -28,6 +28,18 @@ func (d *Droplets) Attach(ctx context.Context, c droplet.Config) (got *droplet.D
 	return got, err
 }
 
+// Update gives a droplet other addresses, or another cookie, without a gap: see [droplet.Manager.Update].
+func (d *Droplets) Update(ctx context.Context, c droplet.Config) (got *droplet.Droplet, err error) {
+	err = d.dp.gate.through(ctx, func() error {
+		got, err = d.m.Update(ctx, c)
+		return err
+	})
+	if err == nil {
+		d.dp.hosts.again(ctx)
+	}
+	return got, err
+}
+
 // Detach makes a droplet an ordinary interface again: see [droplet.Manager.Detach].
 func (d *Droplets) Detach(ctx context.Context, name string) error {
 	return d.dp.gate.through(ctx, func() error { return d.m.Detach(ctx, name) })

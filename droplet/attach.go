@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -58,11 +59,16 @@ func (m *Manager) attach(ctx context.Context, c *Config) (*Droplet, error) {
 		return nil, err
 	}
 	choices := choose(dev, c.Mode)
-	row := maps.Droplet{
+	row := rowOf(dev, addrs, c)
+	return m.attachFirst(ctx, dev, row, choices)
+}
+
+// rowOf is what the table says of a device.
+func rowOf(dev *device, addrs []netip.Addr, c *Config) maps.Droplet {
+	return maps.Droplet{
 		Ifindex: dev.index(), Addrs: addrs, MAC: dev.Attrs().HardwareAddr, MTU: min(dev.Attrs().MTU, maxMTU), Cookie: c.Cookie,
 		TX: dev.kind() != "veth",
 	}
-	return m.attachFirst(ctx, dev, row, choices)
 }
 
 // attachFirst attaches in the first of the modes that the device takes.

@@ -31,11 +31,16 @@ func (m *Manager) check(dev *device, c *Config) ([]netip.Addr, error) {
 	if a.EncapType != "ether" {
 		return nil, fmt.Errorf("%w: %s (driver %s) has no Ethernet frames but %s", bpf.ErrNotSupported, a.Name, dev.driver(), a.EncapType)
 	}
-	if a.MTU < minMTU {
-		return nil, fmt.Errorf("%w: %d bytes, of %d at least", ErrMTU, a.MTU, minMTU)
-	}
 	if err := m.busy(dev, c.Mode); err != nil {
 		return nil, err
+	}
+	return fitting(dev, c)
+}
+
+// fitting tells whether a device is fit to send by now, and from which addresses.
+func fitting(dev *device, c *Config) ([]netip.Addr, error) {
+	if mtu := dev.Attrs().MTU; mtu < minMTU {
+		return nil, fmt.Errorf("%w: %d bytes, of %d at least", ErrMTU, mtu, minMTU)
 	}
 	if len(c.Addrs) != 0 {
 		return slices.Clone(c.Addrs), nil

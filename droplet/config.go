@@ -80,13 +80,13 @@ type Droplet struct {
 	Ifindex int
 	// Mode is how transit is attached, never Auto.
 	Mode Mode
-	// Why says in a sentence why it is that mode. Only Attach knows; empty from Get and List.
+	// Why says in a sentence why it is that mode. Only Attach knows; empty from the others.
 	Why string
 	// Addrs are its underlay addresses, the outer sources first.
 	Addrs []netip.Addr
-	// MAC is the interface's when it was attached.
+	// MAC is the interface's when it was attached, or updated last.
 	MAC net.HardwareAddr
-	// MTU is the interface's when it was attached, in bytes.
+	// MTU is the interface's when it was attached, or updated last, in bytes.
 	MTU int
 	// Cookie is the caller's own.
 	Cookie uint64

@@ -95,7 +95,7 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			}
 		default:
 			line := &pb.PlanStep{Action: pb.Action_ACTION_UPDATE, Kind: n.kind, Key: key, Detail: cmp.Or(difference(want, there), "it is not as it was asked for")}
-			if k.loses() {
+			if k.loses(want, there) {
 				line.Action = pb.Action_ACTION_REPLACE
 			}
 			s := p.add(k.when(want), line, h.write(p, k, n, want, there), h.rewrite(p, k, n, there))

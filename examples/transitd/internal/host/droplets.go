@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
@@ -45,6 +46,17 @@ func droplets(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 			if there == nil {
 				return attach(ctx, want)
 			}
+			if !reattached(want, there) {
+				c, err := toDroplet(want)
+				if err != nil {
+					return nil, err
+				}
+				d, err := dp.Droplet.Update(ctx, c)
+				if err != nil {
+					return nil, err
+				}
+				return withStatus(want, fromDroplet(d)), nil
+			}
 			if err := dp.Droplet.Detach(ctx, there.Interface); err != nil {
 				return nil, err
 			}
@@ -63,11 +75,17 @@ func droplets(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		fits:   func(_ context.Context, want, have *pb.Droplet) bool { return dropletFits(want, have) },
 		hidden: true, // whether addresses were asked for, or found
 		broken: func(d *pb.Droplet) string { return wreck(d.Status.GetGone(), d.Status.GetPartial()) },
-		lacks:  func(_ context.Context, d *pb.Droplet) string { return renumbered(p, d) },
-		gap:    true,
+		lacks:  func(_ context.Context, d *pb.Droplet) string { return outdated(p, d) },
+		gap:    reattached,
 		of:     func(s *pb.State) *[]*pb.Droplet { return &s.Droplets },
 		phase:  func(*pb.Droplet) int { return phaseDroplet },
 	}
+}
+
+// reattached tells whether a droplet has to be attached anew to be as it is wanted.
+func reattached(want, there *pb.Droplet) bool {
+	st := there.GetStatus()
+	return st.GetGone() || st.GetPartial() || want.Mode != pb.Mode_MODE_UNSPECIFIED && want.Mode != st.GetMode()
 }
 
 // wreck says what is wrong with an interface of ours.
@@ -81,27 +99,34 @@ func wreck(gone, partial bool) string {
 	return ""
 }
 
-// renumbered tells that packets leave a droplet from an address that its interface had when it was attached, and that has
-// given way to another since. While there is none at all, it may come back.
-func renumbered(p *plumb.Plumber, d *pb.Droplet) string {
-	if len(d.Addresses) > 0 { // they were asked for
+// outdated tells what has become of a droplet's interface since it was attached, of which nobody told the data-plane:
+// another MTU; or another address than the one that packets leave from, unless that was asked for. While it has none at
+// all, it may come back.
+func outdated(p *plumb.Plumber, d *pb.Droplet) string {
+	now, err := p.Interface(d.Interface)
+	if err != nil {
 		return ""
 	}
-	now, err := p.AddressesOf(d.Interface)
-	if err != nil {
+	if was := int(d.Status.GetMtu()); min(now.MTU, mostDropletMTU) != was {
+		return fmt.Sprintf("its interface's MTU is %d, not %d", now.MTU, was)
+	}
+	if len(d.Addresses) > 0 {
 		return ""
 	}
 	for _, text := range sources(d.Status.GetAddresses()) {
 		was, err := netip.ParseAddr(text)
-		if err != nil || slices.Contains(now, was) {
+		if err != nil || slices.Contains(now.Addrs, was) {
 			continue
 		}
-		if slices.ContainsFunc(now, func(a netip.Addr) bool { return a.IsGlobalUnicast() && a.Is4() == was.Is4() }) {
+		if slices.ContainsFunc(now.Addrs, func(a netip.Addr) bool { return a.IsGlobalUnicast() && a.Is4() == was.Is4() }) {
 			return "its interface has another address than " + text
 		}
 	}
 	return ""
 }
+
+// mostDropletMTU is what the library takes of a larger one.
+const mostDropletMTU = 65535
 
 // dropletFits leaves open what was left open.
 func dropletFits(want, have *pb.Droplet) bool {

@@ -51,7 +51,7 @@ func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		lend:   lend,
 		tidy:   l.tidy,
 		ready:  l.ready,
-		gap:    true,
+		gap:    func(_, _ *pb.LocalEndpoint) bool { return true },
 		of:     func(s *pb.State) *[]*pb.LocalEndpoint { return &s.LocalEndpoints },
 		phase:  func(*pb.LocalEndpoint) int { return phaseLocalEndpoint },
 	}

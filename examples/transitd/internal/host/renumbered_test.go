@@ -59,7 +59,7 @@ func testRenumbered(t *testing.T, w *world) {
 	require.Len(t, health.Problems, 1)
 	require.Contains(t, health.Problems[0].Message, "192.0.2.1")
 	got := w.apply(t, s)
-	require.Equal(t, []string{"replace droplet eth0"}, steps(got))
+	require.Equal(t, []string{"update droplet eth0"}, steps(got))
 	require.Equal(t, []string{"192.0.2.77"}, has())
 	w.requireWhole(t)
 
@@ -75,5 +75,28 @@ func testRenumbered(t *testing.T, w *world) {
 	// Those that were asked for are nobody else's business.
 	asked := state(t, `{"droplets":[{"interface":"eth0","addresses":["192.0.2.99"]}]}`)
 	w.apply(t, asked)
+	w.requireWhole(t)
+
+	// Its MTU is the interface's in any case.
+	mtu := func(want int) {
+		t.Helper()
+		d, err := w.h.Get(t.Context(), &pb.Droplet{Interface: "eth0"})
+		require.NoError(t, err)
+		require.Equal(t, uint32(want), d.(*pb.Droplet).Status.Mtu)
+	}
+	testutil.MTU(t, w.ns, 1450, "eth0")
+	t.Cleanup(func() { testutil.MTU(t, w.ns, 1500, "eth0") })
+	w.h.problems.forget()
+	health, err = w.h.Health(t.Context())
+	require.NoError(t, err)
+	require.Len(t, health.Problems, 1)
+	require.Contains(t, health.Problems[0].Message, "1450")
+	require.Equal(t, []string{"update droplet eth0"}, steps(w.apply(t, asked)))
+	mtu(1450)
+	w.requireWhole(t)
+	testutil.MTU(t, w.ns, 1500, "eth0")
+	w.open(t)
+	mtu(1500)
+	w.requireState(t, asked)
 	w.requireWhole(t)
 }

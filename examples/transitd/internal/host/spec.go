@@ -52,8 +52,8 @@ type spec[M proto.Message] struct {
 	unseen bool
 	// tidy removes what may be left of one that is not there; nil: nothing is.
 	tidy func(ctx context.Context, asked M) error
-	// gap: replacing one loses its packets meanwhile.
-	gap bool
+	// gap tells whether replacing one loses its packets meanwhile; nil: no.
+	gap func(want, have M) bool
 	// of are the resources of this kind in a state.
 	of func(*pb.State) *[]M
 	// phase is when it is added among the other kinds; removing goes the other way. See order.go.
@@ -81,7 +81,7 @@ type kind interface {
 	read(ctx context.Context, m proto.Message) (*have, error)
 	all(ctx context.Context) (map[string]*have, error)
 	same(ctx context.Context, want proto.Message, h *have, asked proto.Message) bool
-	loses() bool
+	loses(want proto.Message, h *have) bool
 	write(ctx context.Context, want proto.Message, h *have) (proto.Message, error)
 	unwrite(ctx context.Context, h *have) error
 	takesMany() bool
@@ -177,7 +177,9 @@ func (s *spec[M]) tidied(ctx context.Context, asked proto.Message) error {
 	return s.tidy(ctx, asked.(M))
 }
 
-func (s *spec[M]) loses() bool { return s.gap }
+func (s *spec[M]) loses(want proto.Message, h *have) bool {
+	return s.gap != nil && s.gap(want.(M), h.msg.(M))
+}
 
 // write gives what was asked for with the status that it got.
 func (s *spec[M]) write(ctx context.Context, want proto.Message, h *have) (proto.Message, error) {
