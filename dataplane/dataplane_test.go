@@ -56,6 +56,7 @@ func calls(ctx context.Context, dp *Dataplane) map[string]error {
 	_, errs["Droplet.Get"] = dp.Droplet.Get(ctx, "eth0")
 	_, errs["Droplet.List"] = first(dp.Droplet.List(ctx))
 	_, errs["Endpoint.Create"] = dp.Endpoint.Create(ctx, endpoint.Config{VNI: vni})
+	_, errs["Endpoint.Update"] = dp.Endpoint.Update(ctx, "mz0", endpoint.Change{})
 	_, errs["Endpoint.Local"] = first(dp.Endpoint.Local(ctx))
 	_, errs["Endpoint.Get"] = dp.Endpoint.Get(ctx, key)
 	_, errs["Endpoint.List"] = first(dp.Endpoint.List(ctx))

@@ -27,6 +27,15 @@ func (e *Endpoints) Create(ctx context.Context, c endpoint.Config) (got *endpoin
 	return got, err
 }
 
+// Update changes what of an endpoint can change while it has traffic: see [endpoint.Manager.Update].
+func (e *Endpoints) Update(ctx context.Context, hostInterface string, c endpoint.Change) (got *endpoint.Endpoint, err error) {
+	err = e.dp.gate.through(ctx, func() error {
+		got, err = e.m.Update(ctx, hostInterface, c)
+		return err
+	})
+	return got, err
+}
+
 // Delete undoes Create: see [endpoint.Manager.Delete].
 func (e *Endpoints) Delete(ctx context.Context, hostInterface string) error {
 	return e.dp.gate.through(ctx, func() error { return e.m.Delete(ctx, hostInterface) })

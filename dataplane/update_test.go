@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mizar-go/mizar/droplet"
+	"github.com/mizar-go/mizar/endpoint"
 	"github.com/mizar-go/mizar/internal/testutil"
 	"github.com/mizar-go/mizar/maps"
 )
@@ -57,6 +58,24 @@ func TestDropletUpdateFromAnother(t *testing.T) {
 		f.requirePing(t)
 		require.NoError(t, a.Close())
 		require.NoError(t, b.Close())
+		f.destroy(t)
+	})
+}
+
+// TestEndpointUpdateUnderTraffic: an endpoint may send from more, and from less, many times, and no packet is lost.
+func TestEndpointUpdateUnderTraffic(t *testing.T) {
+	inEachMode(t, func(t *testing.T, mode droplet.Mode) {
+		f := newFleet(t, mode)
+		dp := f.a.open(t)
+		stop := f.ping(t)
+		more := []netip.Prefix{netip.MustParsePrefix("10.99.0.0/16"), netip.MustParsePrefix("2001:db8:99::/48")}
+		for i := range uint64(200) {
+			got, err := dp.Endpoint.Update(t.Context(), "mzworkload", endpoint.Change{Allowed: more[:i%3], Cookie: i})
+			require.NoError(t, err)
+			require.Equal(t, i, got.Cookie)
+		}
+		stop()
+		require.NoError(t, dp.Close())
 		f.destroy(t)
 	})
 }
