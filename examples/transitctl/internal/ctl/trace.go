@@ -19,7 +19,12 @@ func (c *cli) traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trace VNI SOURCE DESTINATION", Short: "tell what becomes of a packet, step by step", Args: c.args(3, 3),
 		Long: `Trace tells what becomes of a packet that an endpoint of the host sends, or that comes from another host, by the
-tables as they are now. No packet is sent.`,
+tables as they are now, what packets taught included. No packet is sent.
+
+It takes the packet to be well-formed, with the right MACs and hops left, and to come here for the first time. Not
+looked at: routes, neighbours and MTUs of the underlay and of endpoints, what functions do to it, and which of several
+hosts is chosen for its flow. Where what comes from another host may have come straight, and not by way of this host as
+a bouncer or divider, a step says what happens then.`,
 		Example: `  transitctl trace 7 10.0.0.1 10.0.0.2
   transitctl trace 7 10.0.0.2 10.0.0.1 --from 192.0.2.2`,
 		ValidArgsFunction: cobra.NoFileCompletions,
