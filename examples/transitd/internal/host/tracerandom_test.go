@@ -79,10 +79,13 @@ func (c choices) locals() (all []*pb.LocalEndpoint) {
 	return slices.DeleteFunc(all, func(e *pb.LocalEndpoint) bool { return len(e.Addresses) == 0 })
 }
 
-// set is of one host to three.
+// set is of one host to four.
 func (c choices) set() (all []string) {
 	for _, i := range c.Perm(len(hosts))[:pick(c, 1, 1, 2, 3)] {
 		all = append(all, hosts[i].String())
+	}
+	if mine := pick(c, hosts4[0], hosts6[0]).String(); c.oneIn(4) && !slices.Contains(all, mine) {
+		all = append(all, mine)
 	}
 	return all
 }
@@ -105,13 +108,13 @@ func (c choices) state(locals []*pb.LocalEndpoint) *pb.State {
 	for _, vni := range traceVNIs {
 		if !c.oneIn(5) {
 			v := &pb.Vpc{Vni: vni, NoDirectPath: c.oneIn(4)}
-			if !c.oneIn(3) {
+			if !c.oneIn(5) {
 				v.Dividers = c.set()
 			}
 			s.Vpcs = append(s.Vpcs, v)
 		}
 		for _, p := range []string{"10.0.0.0/24", "10.0.0.0/29", "10.0.0.4/30", "0.0.0.0/0", "2001:db8:7::/64", "2001:db8:7::4/126", "::/0"} {
-			if !c.oneIn(3) {
+			if !c.oneIn(3) || strings.HasSuffix(p, "/0") && !c.oneIn(3) {
 				continue
 			}
 			n := &pb.Network{Vni: vni, Prefix: p, NoDirectPath: c.oneIn(4)}
