@@ -41,6 +41,9 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			g.recovered(w, r, c, value)
 		}
 	}()
+	if r.ProtoMajor == 1 { // a stream that was ended before this call, on its connection, has left one
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
 	if err := g.admit(r, c); err != nil {
 		c.denied, c.code = err, err.Code().String()
 		if err.Code() == connect.CodeUnavailable || err.Code() == connect.CodeUnimplemented {
@@ -95,7 +98,7 @@ func (g *guard) handle(w *response, r *http.Request, c *call) {
 		return
 	}
 	from, _ := r.Context().Value(guestKey{}).(*guest)
-	c.stream = &stream{cancel: cancel, body: control, judge: func() *connect.Error {
+	c.stream = &stream{cancel: cancel, wire: control, last: g.times.last, judge: func() *connect.Error {
 		_, err := g.identify(r, from)
 		return err
 	}}

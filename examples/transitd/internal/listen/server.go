@@ -55,6 +55,7 @@ type times struct {
 	idle   time.Duration // between requests
 	ping   time.Duration // of silence, until the other end is asked whether it lives
 	write  time.Duration // for it to take something
+	last   time.Duration // for it to take why its stream ends
 	files  time.Duration // between two looks at the certificates
 	after  time.Duration // for calls that were cut to come to their end
 }
@@ -84,7 +85,7 @@ func New(c Config, handler http.Handler, log *slog.Logger) (_ *Server, err error
 		drained:  make(chan struct{}),
 		times: times{
 			header: 10 * time.Second, body: time.Minute, idle: 2 * time.Minute,
-			ping: 30 * time.Second, write: 30 * time.Second, files: 3 * time.Second, after: time.Second,
+			ping: 30 * time.Second, write: 30 * time.Second, last: 3 * time.Second, files: 3 * time.Second, after: time.Second,
 		},
 	}
 	defer func() {

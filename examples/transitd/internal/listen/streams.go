@@ -21,8 +21,9 @@ type streams struct {
 // stream is a call that can be ended from outside, with a reason for the client.
 type stream struct {
 	cancel context.CancelCauseFunc
-	body   *http.ResponseController
+	wire   *http.ResponseController
 	judge  func() *connect.Error
+	last   time.Duration // for the client to take why it ends
 
 	mu   sync.Mutex
 	done bool
@@ -84,7 +85,8 @@ func (s *streams) review() {
 	}
 }
 
-// end has the handler's context end, and what it waits to read as well, and the client get why.
+// end has the handler's context end, and what it waits to read as well, and the client get why. One that takes nothing,
+// and has the handler wait to write, has some time for that.
 func (st *stream) end(why *connect.Error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -93,7 +95,8 @@ func (st *stream) end(why *connect.Error) {
 	}
 	st.why = why
 	st.cancel(why)
-	_ = st.body.SetReadDeadline(time.Unix(1, 0))
+	_ = st.wire.SetReadDeadline(time.Unix(1, 0))
+	_ = st.wire.SetWriteDeadline(time.Now().Add(st.last))
 }
 
 func (st *stream) ended() *connect.Error {

@@ -42,6 +42,7 @@ type service struct {
 	who     atomic.Value // Identity
 	hold    chan struct{}
 	holding chan struct{}
+	flood   bool // who watches is sent events without end
 }
 
 func (s *service) came(ctx context.Context) {
@@ -95,6 +96,14 @@ func (s *service) WatchEvents(ctx context.Context, _ *connect.Request[dataplanev
 	s.came(ctx)
 	if err := stream.Send(&dataplanev1.WatchEventsResponse{}); err != nil {
 		return err
+	}
+	if s.flood {
+		s.holding <- struct{}{}
+	}
+	for e := (&dataplanev1.Event{Event: &dataplanev1.Event_Drop{Drop: &dataplanev1.Drop{Bytes: make([]byte, 4096)}}}); s.flood && ctx.Err() == nil; {
+		if err := stream.Send(&dataplanev1.WatchEventsResponse{Event: e}); err != nil {
+			return err
+		}
 	}
 	<-ctx.Done()
 	return ctx.Err()
