@@ -80,7 +80,7 @@ func TestTraceWas(t *testing.T) {
 	one, _ := named(t, "one")
 	two, _ := named(t, "two")
 	w.apply(t, state(t, `{"droplets":[{"interface":"eth0"}], "peers":[{"prefix":"192.0.2.2/31"},{"prefix":"192.0.2.4/31"},{"prefix":"127.0.0.0/8"}],
-		"vpcs":[{"vni":7},{"vni":8,"dividers":["192.0.2.2"]}],
+		"vpcs":[{"vni":7,"dividers":["192.0.2.5"]},{"vni":8,"dividers":["192.0.2.2"]}],
 		"networks":[{"vni":7,"prefix":"10.0.0.0/24","bouncers":["192.0.2.2"]}, {"vni":7,"prefix":"10.1.0.0/24","bouncers":["192.0.2.2","192.0.2.3"]},
 			{"vni":7,"prefix":"10.2.0.0/24","via":"10.0.0.1"}, {"vni":7,"prefix":"10.3.0.0/24","via":"10.0.0.9"}, {"vni":7,"prefix":"10.4.0.0/24","blackhole":true}],
 		"endpoints":[{"vni":7,"address":"10.0.0.9","host":"192.0.2.3"}, {"vni":7,"address":"10.0.0.8","host":"192.0.2.1"}],
@@ -106,6 +106,7 @@ func TestTraceWas(t *testing.T) {
 		{"in the name of an endpoint of another host", 7, "10.0.0.9", "10.0.0.1", "192.0.2.4", "DROP_SOURCE_HOST", nil},
 		{"in the name of what is behind that", 7, "10.3.0.5", "10.0.0.1", "192.0.2.4", "DROP_SOURCE_HOST", nil},
 		{"by a bouncer, which says whose it is", 7, "10.0.0.9", "10.0.0.1", "192.0.2.2", "DELIVER", []string{"mza"}},
+		{"by a divider, which does", 7, "10.0.0.9", "10.0.0.1", "192.0.2.5", "DELIVER", []string{"mza"}},
 		{"to who bounced it", 7, "10.0.0.9", "10.0.0.77", "192.0.2.2", "DROP_LOOP", nil},
 		{"to one of two, the other of whom bounced it", 7, "10.0.0.9", "10.1.0.7", "192.0.2.2", "DIVIDE_NETWORK", []string{"192.0.2.3"}},
 		{"to who divided it", 8, "10.0.0.9", "10.0.0.1", "192.0.2.2", "DROP_LOOP", nil},
