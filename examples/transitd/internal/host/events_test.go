@@ -4,6 +4,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,11 @@ func TestEventFilter(t *testing.T) {
 	for field, f := range map[string]*pb.EventFilter{
 		"filter.vnis[1]":     {Vnis: []uint32{7, 0}},
 		"filter.prefixes[0]": {Prefixes: []string{"10.0.0.1/24"}},
+		// Writers wait until all filters are asked.
+		"filter.vnis":     {Vnis: slices.Repeat([]uint32{7}, 257)},
+		"filter.reasons":  {Reasons: slices.Repeat([]string{"DROP_PEER"}, 257)},
+		"filter.prefixes": {Prefixes: slices.Repeat([]string{"10.0.0.0/24"}, 257)},
+		"filter.kinds":    {Kinds: slices.Repeat([]pb.Kind{pb.Kind_KIND_VPC}, 257)},
 	} {
 		_, err := EventFilter(f)
 		require.ErrorIs(t, err, dataplane.ErrInvalid)

@@ -10,12 +10,23 @@ import (
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
+// maxFilter bounds each list of a filter. Whoever changes something waits until the filters of all who watch were asked.
+const maxFilter = 256
+
 // EventFilter tells which events a watcher wants to see. What makes no sense is an error, not an empty stream.
 func EventFilter(f *pb.EventFilter) (func(*pb.Event) bool, error) {
 	if f == nil {
 		f = &pb.EventFilter{}
 	}
 	var r reader
+	for _, list := range []struct {
+		name string
+		long int
+	}{{"vnis", len(f.Vnis)}, {"reasons", len(f.Reasons)}, {"prefixes", len(f.Prefixes)}, {"kinds", len(f.Kinds)}} {
+		if list.long > maxFilter {
+			r.fail(wrong("filter."+list.name, "there are %d, and may be %d", list.long, maxFilter))
+		}
+	}
 	for i, vni := range f.Vnis {
 		r.vni(fmt.Sprintf("filter.vnis[%d]", i), vni)
 	}
