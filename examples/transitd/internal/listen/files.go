@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -107,12 +108,37 @@ func (f *files) readTrust() (changed bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("read client CAs: %w", err)
 	}
-	t := &trust{pool: x509.NewCertPool()}
-	if !t.pool.AppendCertsFromPEM(ca) {
-		return true, fmt.Errorf("read client CAs %s: no certificate in it", f.ca)
+	pool, err := readCAs(ca)
+	if err != nil {
+		return true, fmt.Errorf("read client CAs %s: %w", f.ca, err)
 	}
-	f.trust.Store(t)
+	f.trust.Store(&trust{pool: pool})
 	return true, nil
+}
+
+// readCAs takes all or none: who rotates CAs may be about to write the rest. [x509.CertPool.AppendCertsFromPEM] takes
+// those that it understands.
+func readCAs(text []byte) (*x509.CertPool, error) {
+	pool, begun, certs := x509.NewCertPool(), bytes.Count(text, []byte("-----BEGIN")), 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		begun--
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		ca, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d: %w", certs+1, err)
+		}
+		pool.AddCert(ca)
+		certs++
+	}
+	switch {
+	case begun != 0:
+		return nil, fmt.Errorf("%d blocks of PEM that are broken or cut short", begun)
+	case certs == 0:
+		return nil, errors.New("no certificate in it")
+	}
+	return pool, nil
 }
 
 // errorText has that a file cannot be read be a change, once.

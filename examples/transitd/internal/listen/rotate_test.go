@@ -3,10 +3,12 @@
 package listen
 
 import (
+	"bytes"
 	"crypto/tls"
 	"math/big"
 	"net/http"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,6 +108,34 @@ func TestCARemoved(t *testing.T) {
 	_ = bulk.CloseResponse()
 	require.NoError(t, other.get(t))
 	require.Zero(t, countEnded(w, "unauthenticated")-3, "the other's stream goes on")
+}
+
+// A bundle of CAs of which a part is there, as it is being written, takes nobody's away.
+func TestCAHalfWritten(t *testing.T) {
+	one, two := newAuthority(t, "one"), newAuthority(t, "two")
+	w, own, c := startTLS(t, limits(), one, two)
+	op := byTLS(t, w.tcp(0), own, two.client(t, leaf{cn: "op"}))
+	require.NoError(t, op.get(t))
+	whole, err := os.ReadFile(c.ClientCA)
+	require.NoError(t, err)
+	second := bytes.LastIndex(whole, []byte("-----BEGIN"))
+	for what, text := range map[string][]byte{
+		"no end":       whole[:len(whole)-30],
+		"no text":      whole[:second+20],
+		"no X.509":     append(whole[:second:second], "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"...),
+		"no base64":    slices.Concat(whole[:second+40], []byte("!"), whole[second+41:]),
+		"in the first": slices.Concat(whole[:40], []byte("!"), whole[41:]),
+		"no bundle":    []byte("nothing"),
+		"not a block":  append(whole[:second:second], "-----BEGIN"...),
+	} {
+		w.logs.clear()
+		write(t, c.ClientCA, text)
+		w.logs.has(t, "level", "WARN", "what", "client CAs", "msg", "the new one is not taken")
+		require.NoError(t, op.get(t), what)
+	}
+	write(t, c.ClientCA, append([]byte("# the second is not trusted any more\n"), whole[:second]...))
+	w.logs.has(t, "level", "INFO", "msg", "taken anew", "what", "client CAs")
+	refused(t, op.get(t), connect.CodeUnauthenticated, dataplanev1.Cause_CAUSE_IDENTITY)
 }
 
 // countEnded counts calls that ended with a code.
