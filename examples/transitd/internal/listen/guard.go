@@ -52,6 +52,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		_ = g.errors.Write(w, r, err)
 		return
 	}
+	defer g.flight.end(c.who.Name)
 	g.handle(w, r, c)
 }
 
@@ -79,6 +80,9 @@ func (g *guard) admit(r *http.Request, c *call) *connect.Error {
 	}
 	if g.streams.closing() && (!c.method.health || c.method.stream) {
 		return closing()
+	}
+	if !g.flight.begin(who.Name) {
+		return refusal(connect.CodeResourceExhausted, dataplanev1.Cause_CAUSE_RATE, "too many calls under way: end some first")
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // maxQuestion bounds the messages of procedures that only read: none of them has a long question.
-const maxQuestion = 1 << 20
+const maxQuestion = 64 << 10
 
 // Options are for all handlers behind a [Server]: they bound messages, which counts for what a packed one
 // unpacks to, too; turn panics into INTERNAL; and end streams when the server does.

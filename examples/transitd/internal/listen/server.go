@@ -29,6 +29,9 @@ type Config struct {
 	Observe func(Call)
 }
 
+// callsOfOne is how many times as many calls a client may have under way as one of its connections.
+const callsOfOne = 10
+
 // Server lets calls in to a handler.
 type Server struct {
 	handler  http.Handler
@@ -38,6 +41,7 @@ type Server struct {
 	methods  map[string]method
 	errors   *connect.ErrorWriter
 	rates    *rates
+	flight   *flight
 	streams  *streams
 	calls    atomic.Int64    // under way
 	base     context.Context // of all calls
@@ -79,6 +83,7 @@ func New(c Config, handler http.Handler, log *slog.Logger) (_ *Server, err error
 		methods:  methods(),
 		errors:   connect.NewErrorWriter(),
 		rates:    newRates(c.RPC.CallsPerSecond, cmp.Or(c.RPC.Burst, c.RPC.CallsPerSecond)),
+		flight:   newFlight(callsOfOne * c.RPC.MaxStreams),
 		streams:  &streams{open: map[*stream]struct{}{}},
 		base:     base,
 		stop:     stop,
