@@ -10,7 +10,8 @@ import (
 )
 
 // door is a listener that bounds its connections. Where there is no room, the oldest one of which no call was
-// let in has to leave: strangers cannot keep those out who have a certificate. If all have, the new one has to.
+// let in has to leave: strangers cannot keep those out who have a certificate. If all have, a few more may come and show
+// theirs, and room for them is made by the client that has the most connections.
 type door struct {
 	net.Listener
 	most   int
@@ -19,12 +20,15 @@ type door struct {
 	guests map[*guest]struct{}
 }
 
+// spare is how many strangers may be there when all room is taken by others.
+const spare = 8
+
 // guest is a connection.
 type guest struct {
 	net.Conn
 	door  *door
 	since time.Time
-	known atomic.Bool // a call of it was let in
+	who   atomic.Pointer[string] // the client of which a call was let in; nil: a stranger
 	once  sync.Once
 
 	mu      sync.Mutex
@@ -36,40 +40,91 @@ func newDoor(l net.Listener, most int, full func(net.Addr)) *door {
 }
 
 func (d *door) Accept() (net.Conn, error) {
-	for {
-		c, err := d.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		g := &guest{Conn: c, door: d, since: time.Now()}
-		leaves := d.enter(g)
-		if leaves == nil {
-			return g, nil
-		}
+	c, err := d.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	g := &guest{Conn: c, door: d, since: time.Now()}
+	if leaves := d.enter(g); leaves != nil {
 		d.full(leaves.RemoteAddr())
 		_ = leaves.Close()
-		if leaves != g {
-			return g, nil
-		}
 	}
+	return g, nil
 }
 
-// enter says who has to leave for g to be in: g itself, if it is not.
+// enter says who has to leave for g to be in.
 func (d *door) enter(g *guest) (leaves *guest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.guests) >= d.most {
-		for o := range d.guests {
-			if !o.known.Load() && (leaves == nil || o.since.Before(leaves.since)) {
-				leaves = o
+	strangers := 0
+	for o := range d.guests {
+		if o.who.Load() == nil {
+			strangers++
+			leaves = older(leaves, o)
+		}
+	}
+	room := len(d.guests) < d.most || len(d.guests)-strangers >= d.most && strangers < spare
+	if room {
+		leaves = nil
+	}
+	delete(d.guests, leaves)
+	d.guests[g] = struct{}{}
+	return leaves
+}
+
+func older(a, b *guest) *guest {
+	if a == nil || b.since.Before(a.since) {
+		return b
+	}
+	return a
+}
+
+// knows is told of which client a call is let in. False: there is no room for one more connection of its.
+func (g *guest) knows(client string) bool {
+	if was := g.who.Load(); was != nil && *was == client {
+		return true
+	}
+	leaves := g.door.makeRoom(g, client)
+	if leaves == g {
+		return false
+	}
+	if leaves != nil {
+		g.door.full(leaves.RemoteAddr())
+		_ = leaves.Close()
+	}
+	return true
+}
+
+// makeRoom has g be a client's, and says who has to leave for it: an older connection of the client that has the most,
+// or g.
+func (d *door) makeRoom(g *guest, client string) (leaves *guest) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known, of, most := 1, map[string]int{client: 1}, client
+	for o := range d.guests {
+		if who := o.who.Load(); who != nil && o != g {
+			known++
+			of[*who]++
+		}
+	}
+	if known > d.most {
+		for name, n := range of {
+			if n > of[most] {
+				most = name
 			}
 		}
-		if leaves == nil {
+		if most == client {
+			g.who.Store(nil)
 			return g
+		}
+		for o := range d.guests {
+			if who := o.who.Load(); who != nil && *who == most && o != g {
+				leaves = older(leaves, o)
+			}
 		}
 		delete(d.guests, leaves)
 	}
-	d.guests[g] = struct{}{}
+	g.who.Store(&client)
 	return leaves
 }
 

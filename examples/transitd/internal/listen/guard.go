@@ -61,11 +61,13 @@ func (g *guard) admit(r *http.Request, c *call) *connect.Error {
 	from, _ := r.Context().Value(guestKey{}).(*guest)
 	who, err := g.identify(r, from)
 	if err != nil {
-		from.known.Store(false)
+		from.who.Store(nil)
 		return err
 	}
 	c.who = who
-	from.known.Store(true)
+	if !from.knows(who.Name) {
+		return refusal(connect.CodeResourceExhausted, dataplanev1.Cause_CAUSE_RATE, "too many connections: close some first")
+	}
 	if !g.rates.allow(who.Name) {
 		return refusal(connect.CodeResourceExhausted, dataplanev1.Cause_CAUSE_RATE, "too many calls: try again later")
 	}

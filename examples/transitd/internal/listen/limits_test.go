@@ -305,8 +305,12 @@ func TestConnections(t *testing.T) {
 		require.True(t, gone(strangers[i]), "the oldest stranger makes room")
 	}
 	w.logs.has(t, "level", "WARN", "msg", "too many connections")
-	_, err := tls.Dial("tcp", w.tcp(0), &tls.Config{RootCAs: own.pool()})
-	require.Error(t, err, "there are none left to make room")
+	more := make([]net.Conn, spare+1)
+	for i := range more {
+		more[i] = dial()
+	}
+	require.True(t, gone(more[0]), "there is some more room, and no more")
+	require.False(t, gone(more[spare]))
 	for _, c := range known {
 		n := conns(c)
 		require.NoError(t, c.get(t))
@@ -314,6 +318,41 @@ func TestConnections(t *testing.T) {
 		c.http.CloseIdleConnections()
 	}
 	testutil.Eventually(t, 5*time.Second, func() error { return byTLS(t, w.tcp(0), own, op).get(t) })
+}
+
+// A client that has all the connections makes room for another client, and not for a stranger.
+func TestConnectionsOfOne(t *testing.T) {
+	few := limits()
+	few.MaxConnections = 3
+	clients := newAuthority(t, "clients")
+	w, own, _ := startTLS(t, few, clients)
+	viewer, op := clients.client(t, leaf{cn: "viewer"}), clients.client(t, leaf{cn: "op"})
+	greedy := make([]*caller, 3)
+	for i := range greedy {
+		greedy[i] = byTLS(t, w.tcp(0), own, viewer)
+		require.NoError(t, greedy[i].get(t))
+	}
+	keeps := func(c *caller) bool {
+		n := conns(c)
+		return c.get(t) == nil && *n == 0
+	}
+	for range 3 * spare {
+		c, err := tls.Dial("tcp", w.tcp(0), &tls.Config{RootCAs: own.pool()})
+		if err == nil {
+			defer c.Close()
+		}
+	}
+	refused(t, byTLS(t, w.tcp(0), own, viewer).get(t), connect.CodeResourceExhausted, dataplanev1.Cause_CAUSE_RATE)
+	for _, c := range greedy {
+		require.True(t, keeps(c))
+	}
+	other := byTLS(t, w.tcp(0), own, op)
+	require.NoError(t, other.get(t))
+	w.logs.has(t, "level", "WARN", "msg", "too many connections")
+	require.True(t, keeps(other))
+	require.True(t, keeps(greedy[1]) && keeps(greedy[2]))
+	refused(t, greedy[0].get(t), connect.CodeResourceExhausted, dataplanev1.Cause_CAUSE_RATE) // on a new one: it has had its own closed
+	require.True(t, keeps(other))
 }
 
 // A flood of what is denied is not one of lines.
