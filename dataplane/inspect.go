@@ -173,6 +173,15 @@ func (v *View) Directs(ctx context.Context) iter.Seq2[maps.Direct, error] {
 	return each(ctx, &v.gate, v.rows.Directs.All)
 }
 
+// Direct is the host that was learned of an endpoint. None that is still believed: [ErrNotFound].
+func (v *View) Direct(ctx context.Context, key maps.EndpointKey) (d maps.Direct, err error) {
+	err = v.gate.through(ctx, func() error {
+		d, err = v.rows.Directs.Get(key)
+		return err
+	})
+	return d, err
+}
+
 // Stages iterates over the chains of functions that are not empty.
 func (v *View) Stages(ctx context.Context) iter.Seq2[Chain, error] {
 	return each(ctx, &v.gate, func() iter.Seq2[Chain, error] { return chains(v.pins, v.rows) })

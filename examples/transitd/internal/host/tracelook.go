@@ -145,15 +145,14 @@ func (t *trace) direct(a netip.Addr) (netip.Addr, error) {
 	}
 	defer view.Close()
 	key := maps.EndpointKey{VNI: t.vni, Addr: a}
-	for d, err := range view.Directs(t.ctx) {
-		if err != nil {
-			return netip.Addr{}, err
-		}
-		if d.VNI == t.vni && d.Addr == a {
-			t.step("directs", key.String(), "host "+d.Host.String(), "packets came straight from there %s ago", d.Idle.Round(time.Millisecond))
-			return d.Host, nil
-		}
+	d, err := view.Direct(t.ctx, key)
+	switch {
+	case errors.Is(err, dataplane.ErrNotFound):
+		t.step("directs", key.String(), "", "nothing was learned")
+		return netip.Addr{}, nil
+	case err != nil:
+		return netip.Addr{}, err
 	}
-	t.step("directs", key.String(), "", "nothing was learned")
-	return netip.Addr{}, nil
+	t.step("directs", key.String(), "host "+d.Host.String(), "packets came straight from there %s ago", d.Idle.Round(time.Millisecond))
+	return d.Host, nil
 }
