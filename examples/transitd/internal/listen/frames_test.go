@@ -3,6 +3,7 @@
 package listen
 
 import (
+	"log/slog"
 	"net/http"
 	"runtime"
 	"testing"
@@ -34,16 +35,14 @@ func TestFrameFloods(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			few := limits()
-			few.CallsPerSecond, few.Burst = 100, 100
-			w := start(t, few, func(s *Server) { s.observe = nil }, config.TCP{Address: loopback(), Insecure: true, Role: config.RoleRead})
+			w := start(t, limits(), func(s *Server) { s.observe, s.log = nil, slog.New(slog.DiscardHandler) }, config.TCP{Address: loopback(), Insecure: true, Role: config.RoleRead})
 			f, c := raw(t, w)
 			other := newCaller(t, &http.Transport{}, "http://"+w.tcp(0))
 			require.NoError(t, other.get(t))
 			var before, now runtime.MemStats
 			runtime.ReadMemStats(&before)
 			routines := runtime.NumGoroutine()
-			head := header(t, addEndpoints)
+			head := header(t, addEndpoint)
 			require.NoError(t, c.SetDeadline(time.Now().Add(2*time.Second)))
 			var err error
 			var n uint32

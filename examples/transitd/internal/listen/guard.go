@@ -41,9 +41,11 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			g.recovered(w, r, c, value)
 		}
 	}()
+	control := http.NewResponseController(w)
 	if r.ProtoMajor == 1 { // a stream that was ended before this call, on its connection, has left one
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+		_ = control.SetWriteDeadline(time.Time{})
 	}
+	defer func() { _ = control.SetReadDeadline(g.rest(r)) }()
 	if err := g.admit(r, c); err != nil {
 		c.denied, c.code = err, err.Code().String()
 		if err.Code() == connect.CodeUnavailable || err.Code() == connect.CodeUnimplemented {
@@ -53,7 +55,16 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.flight.end(c.who.Name)
-	g.handle(w, r, c)
+	g.handle(w, r, c, control)
+}
+
+// rest is by when the client has to have sent what the handler did not read. HTTP/1.1 waits for some of that; of HTTP/2
+// the deadline itself would stay in memory until then, where the client has taken back its call.
+func (g *guard) rest(r *http.Request) time.Time {
+	if r.ProtoMajor == 1 && r.Body != http.NoBody {
+		return time.Now().Add(g.times.last)
+	}
+	return time.Time{}
 }
 
 // admit says who calls and whether it may, before anything of the body is read.
@@ -89,11 +100,10 @@ func (g *guard) admit(r *http.Request, c *call) *connect.Error {
 	return nil
 }
 
-func (g *guard) handle(w *response, r *http.Request, c *call) {
+func (g *guard) handle(w *response, r *http.Request, c *call, control *http.ResponseController) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	ctx = context.WithValue(ctx, callKey{}, c)
-	control := http.NewResponseController(w)
 	if !c.method.stream {
 		if r.Body != http.NoBody {
 			// It ends with the body: net/http takes it back once all is read, so that the handler may take as

@@ -59,7 +59,7 @@ type times struct {
 	idle   time.Duration // between requests
 	ping   time.Duration // of silence, until the other end is asked whether it lives
 	write  time.Duration // for it to take something
-	last   time.Duration // for it to take why its stream ends
+	last   time.Duration // for it to take why its stream ends, and to send the rest of what nobody reads
 	files  time.Duration // between two looks at the certificates
 	after  time.Duration // for calls that were cut to come to their end
 }

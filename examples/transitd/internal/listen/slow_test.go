@@ -4,6 +4,7 @@ package listen
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -42,6 +43,29 @@ func TestDrainUnread(t *testing.T) {
 			require.NoError(t, w.Drain(ctx))
 			require.NoError(t, w.end())
 			require.Equal(t, "unavailable", w.ended(t, watchEvents).Code)
+		})
+	}
+}
+
+// Nor does who was refused, and sends the rest of its body never, or a byte now and then.
+func TestDrainRefused(t *testing.T) {
+	for name, send := range map[string]string{
+		"half a body": "Content-Length: 1000\r\n\r\n{",
+		"half chunks": "Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			clients := newAuthority(t, "clients")
+			w, own, _ := startTLS(t, limits(), clients)
+			c, err := tls.Dial("tcp", w.tcp(0), &tls.Config{RootCAs: own.pool(), NextProtos: []string{"http/1.1"}})
+			require.NoError(t, err)
+			defer c.Close()
+			_, err = io.WriteString(c, "POST "+addEndpoint+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+send)
+			require.NoError(t, err)
+			require.Equal(t, "unauthenticated", w.ended(t, addEndpoint).Code)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			require.NoError(t, w.Drain(ctx))
+			require.NoError(t, w.end())
 		})
 	}
 }
