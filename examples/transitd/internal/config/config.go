@@ -91,7 +91,7 @@ type RPC struct {
 	CallsPerSecond int `yaml:"callsPerSecond"`
 	// Burst is how many calls may come at once. Zero: CallsPerSecond.
 	Burst int `yaml:"burst"`
-	// MaxStreams bounds the calls at a time on one HTTP/2 connection; times ten, those of one client on all of its.
+	// MaxStreams bounds the calls at a time on one HTTP/2 connection, and twice as many those of one client on all.
 	MaxStreams int `yaml:"maxStreams"`
 	// MaxConnections bounds the connections of each listener.
 	MaxConnections int `yaml:"maxConnections"`

@@ -17,7 +17,7 @@ import (
 // A client has so many calls under way, however many connections it makes, and another does not suffer from it.
 func TestCallsOfOne(t *testing.T) {
 	few := limits()
-	few.MaxStreams = 1
+	few.MaxStreams = 5
 	clients := newAuthority(t, "clients")
 	w, own, _ := startTLS(t, few, clients)
 	viewer := clients.client(t, leaf{cn: "viewer"})

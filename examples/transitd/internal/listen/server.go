@@ -29,8 +29,9 @@ type Config struct {
 	Observe func(Call)
 }
 
-// callsOfOne is how many times as many calls a client may have under way as one of its connections.
-const callsOfOne = 10
+// callsOfOne is how many times as many calls a client may have under way as one of its connections. A list that is not
+// read may take 2 MiB.
+const callsOfOne = 2
 
 // Server lets calls in to a handler.
 type Server struct {

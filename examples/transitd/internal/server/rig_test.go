@@ -41,7 +41,9 @@ type served struct {
 func serve(t testing.TB, ns *netns.Handle, o host.Options) *served {
 	t.Helper()
 	o.Dataplane.NetNS = fmt.Sprintf("/proc/self/fd/%d", ns.FD())
-	o.Dataplane.Limits = bpf.Limits{Endpoints: 1024, Networks: 64, VPCs: 64, Sets: 64, Peers: 64, Agents: 64, Allowed: 64, Directs: 1024, Paths: 64, Traffic: 64}
+	if o.Dataplane.Limits == (bpf.Limits{}) {
+		o.Dataplane.Limits = bpf.Limits{Endpoints: 1024, Networks: 64, VPCs: 64, Sets: 64, Peers: 64, Agents: 64, Allowed: 64, Directs: 1024, Paths: 64, Traffic: 64}
+	}
 	s := &served{t: t, ns: ns, options: o}
 	s.start()
 	t.Cleanup(func() { s.stop() })
