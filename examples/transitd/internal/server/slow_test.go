@@ -34,7 +34,7 @@ func heap() int64 {
 func TestSlowReaders(t *testing.T) {
 	testutil.Root(t)
 	testutil.Leaks(t)
-	const rows, readers, changes = 100_000, 20, 300
+	const rows, readers, changes = 20_000, 10, 300
 	s := serve(t, testutil.NewNS(t), host.Options{StateDir: filepath.Join(t.TempDir(), "state"), Dataplane: dataplane.Config{
 		Name: "a", BPFFS: testutil.BPFFS(t), Limits: bpf.Limits{Endpoints: rows + changes, VPCs: 64, Sets: 64, Networks: 64, Directs: 1024}}})
 	some := func(from, to int) (all []*pb.Endpoint) {
