@@ -4,6 +4,7 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -241,6 +242,25 @@ func TestT10LearnedIsVoid(t *testing.T) {
 	r.check(packetCase{name: "learned once more", in: out, reason: TableReasonREASON_SEND_DIRECT})
 	r.check(packetCase{name: "returned by where the old VPC knew it", from: -1, in: back(far4), reason: TableReasonDROP_RETURN,
 		prepare: func(r *rig) { r.put(r.tables.VPCs, uint32(vni), TableVpc{Vni: vni, Set: 3, Generation: 78}) }})
+}
+
+// T13: what was learned a moment ago says nothing of where an endpoint lives once it is void: the tables do.
+func TestT13LearnedIsNoPlace(t *testing.T) {
+	r := newRig(t)
+	in := tunnel(t, far4, host4, vni, nil, inner(t, macFar, macVirtual, unknown4, a4, 9))
+	for _, c := range []struct {
+		generation uint64
+		reason     TableReason
+	}{{1, TableReasonREASON_DELIVER}, {77, TableReasonDROP_SOURCE_HOST}} {
+		r.check(packetCase{name: fmt.Sprintf("generation %d", c.generation), from: -1, in: in, reason: c.reason, prepare: func(r *rig) {
+			router := netip.MustParseAddr("198.51.100.200")
+			r.endpoint(vni, router, TableEndpoint{Host: address(divider4)})
+			r.network(vni, "203.0.113.0/24", TableNetwork{Kind: TableNetworkKindNETWORK_ENDPOINT, Via: address(router)})
+			r.put(r.tables.VPCs, uint32(vni), TableVpc{Vni: vni, Set: 3, Generation: c.generation})
+			r.put(r.tables.Directs, TableEndpointKey{Vni: vni, Addr: address(unknown4)},
+				TableDirect{Host: address(far4), Generation: 1, Seen: now(t)})
+		}})
+	}
 }
 
 // T13: a host that is let in could return what we never sent, in the name of any endpoint here. It is taken
