@@ -2,9 +2,7 @@
 
 package ovs
 
-import (
-	"context"
-)
+import "context"
 
 // Port is a port of a bridge. Its key is its name, which is that of an interface.
 type Port struct {

@@ -2,9 +2,7 @@
 
 package ovs
 
-import (
-	"maps"
-)
+import "maps"
 
 // Keys among the external_ids of our ports.
 const (
