@@ -100,7 +100,7 @@ func (p *plan) refused(ctx context.Context) error {
 		if s.refused == nil {
 			continue
 		}
-		if err := s.refused(ctx); err != nil {
+		if err := s.refused(ctx); err != nil && !p.comes(s, err) {
 			return err
 		}
 	}
