@@ -32,6 +32,7 @@ import (
 const (
 	childDir   = "MIZAR_TEST_DIR" // where its socket and its state are
 	childBPFFS = "MIZAR_TEST_BPFFS"
+	childOVS   = "MIZAR_TEST_OVS" // ovsdb-server's socket; empty: there is none
 )
 
 func child() int {
@@ -43,7 +44,9 @@ func child() int {
 	}
 	c.Listen.Unix.Path = filepath.Join(dir, "s")
 	c.Metrics = config.Metrics{}
-	c.OVS.Socket = filepath.Join(dir, "no-such-switch")
+	if c.OVS.Socket = os.Getenv(childOVS); c.OVS.Socket == "" {
+		c.OVS.Socket = filepath.Join(dir, "no-such-switch")
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if err := daemon.Run(context.Background(), c, log); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,6 +58,7 @@ func child() int {
 // process is a daemon, and a client of it. It is killed and started again.
 type process struct {
 	dir   string
+	ovs   string // ovsdb-server's socket; empty: there is none
 	cmd   *exec.Cmd
 	ended chan error
 	log   *os.File
@@ -101,7 +105,7 @@ func (p *process) start(t testing.TB, ns *netns.Handle, bpffs string) {
 func (p *process) launch(t testing.TB, ns *netns.Handle, bpffs string) {
 	t.Helper()
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), childDir+"="+p.dir, childBPFFS+"="+bpffs)
+	p.cmd.Env = append(os.Environ(), childDir+"="+p.dir, childBPFFS+"="+bpffs, childOVS+"="+p.ovs)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	require.NoError(t, ns.Do(p.cmd.Start))
 	p.ended = make(chan error, 1)

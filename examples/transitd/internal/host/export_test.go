@@ -18,6 +18,9 @@ var (
 	File      = file
 )
 
+// World is a host in a namespace of its own.
+type World = world
+
 func (w *world) Kernel(t testing.TB) []string { return w.kernel(t) }
 func (w *world) Here() *netns.Handle          { return w.ns }
 func (w *world) There() *netns.Handle         { return w.far }
