@@ -37,8 +37,13 @@ func (h *Host) heal(ctx context.Context) {
 func (h *Host) healOnce(ctx context.Context) (int, error) {
 	h.writer.Lock()
 	defer h.writer.Unlock()
+	if len(h.strays) > 0 {
+		if err := h.sweepPorts(ctx); err != nil {
+			return 0, err
+		}
+	}
 	if len(h.unrepaired) == 0 {
-		return 0, nil
+		return len(h.strays), nil
 	}
 	g := h.standing()
 	g.removes = func(n name) bool { _, going := h.going[n]; return going }
@@ -87,7 +92,7 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 	}
 	h.unrepaired = still
 	h.problems.forget()
-	return len(still), nil
+	return len(still) + len(h.strays), nil
 }
 
 // withChains adds the chains of endpoints that could not be repaired: they may have gone with what was left of one.

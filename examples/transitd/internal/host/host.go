@@ -55,6 +55,7 @@ type Host struct {
 
 	unrepaired map[name]string        // what could not be repaired at the start, and why; over it is writer
 	going      map[name]proto.Message // of that, what is to be removed; likewise
+	strays     map[string]string      // ports without an endpoint that could not be removed at the start, and why; likewise
 
 	problems problems
 	events   broker

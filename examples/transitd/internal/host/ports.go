@@ -120,32 +120,3 @@ func withHostInterface(e *pb.LocalEndpoint) *pb.LocalEndpoint {
 	}
 	return e
 }
-
-// sweepPorts removes ports of endpoints that nobody asks for: the daemon died between the two.
-func (h *Host) sweepPorts(ctx context.Context) error {
-	all, err := h.plumber.Ports(ctx)
-	if err != nil {
-		return fmt.Errorf("list ports: %w", err)
-	}
-	asked := make(map[string]bool)
-	for _, m := range h.asked[pb.Kind_KIND_LOCAL_ENDPOINT] {
-		if e := m.(*pb.LocalEndpoint); atBridge(e) {
-			asked[withHostInterface(e).HostInterface] = true
-		}
-	}
-	for e, err := range h.dp.Endpoint.Local(ctx) { // a foreign endpoint keeps its port
-		if err != nil {
-			return err
-		}
-		asked[e.HostInterface] = true
-	}
-	for _, p := range all {
-		if asked[p.HostInterface] {
-			continue
-		}
-		h.repaired(&pb.PlanStep{
-			Action: pb.Action_ACTION_REMOVE, Kind: pb.Kind_KIND_LOCAL_ENDPOINT, Key: p.HostInterface, Detail: "a port without an endpoint",
-		}, h.plumber.RemovePort(ctx, p.HostInterface))
-	}
-	return nil
-}

@@ -106,6 +106,9 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 	if err := h.sweepWrecks(ctx, u); err != nil {
 		return err
 	}
+	if err := h.sweepPorts(ctx); err != nil { // a bridge does not go before its ports, nor is a name free
+		return err
+	}
 	p, err := h.compare(ctx, g)
 	if err != nil {
 		return err
@@ -127,9 +130,6 @@ func (h *Host) repair(ctx context.Context, u unsure) error {
 		return err
 	}
 	h.withChains(h.unrepaired)
-	if err := h.sweepPorts(ctx); err != nil {
-		return err
-	}
 	if err := h.findForeign(ctx); err != nil {
 		return err
 	}
