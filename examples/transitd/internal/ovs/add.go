@@ -38,6 +38,9 @@ func (c *Client) add(ctx context.Context, p Port, dry bool) (changed bool, err e
 		if err != nil {
 			return err
 		}
+		if err := c.alive(ctx, p.Bridge); err != nil {
+			return err
+		}
 		if dry {
 			if changed = row != nil; changed {
 				return nil
@@ -144,7 +147,7 @@ func (c *Client) insert(ctx context.Context, u *undo, bridge *bridgeRow, p Port)
 		if err != nil {
 			return err
 		}
-		return c.settled(ctx, config, p.Name)
+		return c.settled(ctx, config, p.Bridge, p.Name)
 	}, func(ctx context.Context) error {
 		_, err := c.remove(ctx, p.Name)
 		return err
@@ -157,7 +160,7 @@ func (c *Client) change(ctx context.Context, want *portRow, from, to *bridgeRow)
 	if err != nil {
 		return err
 	}
-	return c.settled(ctx, config, want.Name)
+	return c.settled(ctx, config, to.Name, want.Name)
 }
 
 func (c *Client) commitChange(ctx context.Context, want *portRow, from, to *bridgeRow) (int, error) {
@@ -184,8 +187,8 @@ func (c *Client) commitChange(ctx context.Context, want *portRow, from, to *brid
 }
 
 // settled waits for ovs-vswitchd, and has its word on the interface.
-func (c *Client) settled(ctx context.Context, config int, name string) error {
-	if err := c.taken(ctx, config); err != nil {
+func (c *Client) settled(ctx context.Context, config int, bridge, name string) error {
+	if err := c.taken(ctx, config, bridge); err != nil {
 		return err
 	}
 	dev := &interfaceRow{Name: name}

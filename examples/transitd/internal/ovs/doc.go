@@ -8,7 +8,8 @@
 // port. Rows and flows of others are not touched.
 //
 // Flows live as long as ovs-vswitchd does: after it was started again, [Client.Add] puts them back, and
-// [Client.Ports] tells that they are missing.
+// [Client.Ports] tells that they are missing. What needs ovs-vswitchd does not wait for one that does not run: it is
+// [ErrUnavailable], and nothing changes.
 //
 // A [Client] connects when it is first used, and again after the connection broke; [Client.Close] lets go of
 // it. It takes the right to connect to OVSDB's socket and to the bridges' management sockets, which are

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -31,7 +30,7 @@ func (c *Client) cookie(port string) uint64 {
 
 // ofctl runs ovs-ofctl on a bridge's management socket.
 func (c *Client) ofctl(ctx context.Context, command, bridge string, args ...string) (string, error) {
-	target := "unix:" + filepath.Join(filepath.Dir(c.Socket), bridge+".mgmt")
+	target := "unix:" + c.management(bridge)
 	// OpenFlow 1.0: later versions cannot keep floods from a port. The rest is by its Nicira extension.
 	args = append([]string{"--timeout=10", "-O", "OpenFlow10", command, target}, args...)
 	cmd := exec.CommandContext(ctx, "ovs-ofctl", args...)

@@ -178,11 +178,8 @@ func TestAway(t *testing.T) {
 
 	r.StopDaemon()
 	require.Equal(t, []Status{{Port: p}}, r.ports(c))
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	_, err := c.Add(ctx, Port{Bridge: "br0", Name: "e1"})
+	_, err := c.Add(t.Context(), Port{Bridge: "br0", Name: "e1"})
 	require.ErrorIs(t, err, ErrUnavailable)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotContains(t, r.Vsctl("list-ports", "br0"), "e1")
 	r.StartDaemon()
 	require.Eventually(t, func() bool {
@@ -213,9 +210,7 @@ func TestAway(t *testing.T) {
 	require.Equal(t, []Status{{Port: p, Wired: true}}, r.ports(c))
 
 	r.StopDaemon()
-	short, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	require.NoError(t, c.Remove(short, "e0"), "with ovs-vswitchd its flows are gone")
+	require.NoError(t, c.Remove(t.Context(), "e0"), "with ovs-vswitchd its flows are gone")
 	require.Empty(t, r.ports(c))
 }
 

@@ -50,7 +50,10 @@ func (c *Client) removeAll(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.taken(ctx, config); err != nil {
+	if bridge == nil {
+		return nil
+	}
+	if err := c.taken(ctx, config, bridge.Name); err != nil {
 		c.Logger.Warn("ovs-vswitchd has not let go of a port that was removed", "port", name, "err", err)
 	}
 	return nil

@@ -133,10 +133,11 @@ func (c *Client) commit(ctx context.Context, ops ...ovsdb.Operation) (config int
 	return root.NextCfg, nil
 }
 
-// taken waits until ovs-vswitchd has taken a configuration over.
-func (c *Client) taken(ctx context.Context, config int) error {
-	tick := time.NewTicker(2 * time.Millisecond)
+// taken waits until ovs-vswitchd has taken a configuration over. For one that does not run with the bridge it does not wait.
+func (c *Client) taken(ctx context.Context, config int, bridge string) error {
+	tick, look := time.NewTicker(2*time.Millisecond), time.NewTicker(aliveEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	for {
 		root, err := c.root(ctx)
 		if err != nil {
@@ -147,6 +148,10 @@ func (c *Client) taken(ctx context.Context, config int) error {
 		}
 		select {
 		case <-tick.C:
+		case <-look.C:
+			if err := c.alive(ctx, bridge); err != nil {
+				return fmt.Errorf("wait for it: %w", err)
+			}
 		case <-ctx.Done():
 			return fmt.Errorf("wait for ovs-vswitchd: %w", unavailable(ctx.Err()))
 		}

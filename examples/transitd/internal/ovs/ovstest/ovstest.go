@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,6 +88,18 @@ func (s *Switch) StopDaemon() {
 	s.t.Helper()
 	s.stop(&s.daemon)
 	_ = os.Remove(s.path("daemon.ctl"))
+}
+
+// FreezeDaemon has ovs-vswitchd do nothing any more, as one that is stuck. It can be killed.
+func (s *Switch) FreezeDaemon() {
+	s.t.Helper()
+	require.NoError(s.t, s.daemon.Process.Signal(syscall.SIGSTOP))
+}
+
+// Rows are the ports that the database has, whether ovs-vswitchd has seen them or not.
+func (s *Switch) Rows() string {
+	s.t.Helper()
+	return s.run("ovs-vsctl", "--db=unix:"+s.Socket(), "--timeout=10", "--no-wait", "--columns=name", "list", "port")
 }
 
 // Bridge makes a bridge of the userspace datapath.
