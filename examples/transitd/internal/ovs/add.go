@@ -38,8 +38,10 @@ func (c *Client) add(ctx context.Context, p Port, dry bool) (changed bool, err e
 		if err != nil {
 			return err
 		}
-		if err := c.alive(ctx, p.Bridge); err != nil {
-			return err
+		if row != nil { // else the flows tell
+			if err := c.alive(ctx, p.Bridge); err != nil {
+				return err
+			}
 		}
 		if dry {
 			if changed = row != nil; changed {

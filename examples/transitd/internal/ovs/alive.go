@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"syscall"
@@ -14,6 +15,9 @@ import (
 
 // aliveEvery is how often who waits for ovs-vswitchd sees whether it lives.
 const aliveEvery = 100 * time.Millisecond
+
+// hello is the first message of OpenFlow 1.0. Without one, ovs-vswitchd would log that somebody hung up on it.
+var hello = []byte{1, 0, 0, 8, 0, 0, 0, 1}
 
 // management is the socket by which ovs-vswitchd serves a bridge.
 func (c *Client) management(bridge string) string {
@@ -25,10 +29,15 @@ func (c *Client) management(bridge string) string {
 func (c *Client) alive(ctx context.Context, bridge string) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.management(bridge))
 	switch {
-	case err == nil:
-		return conn.Close()
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED): // it ended in order, or not
 		return fmt.Errorf("ovs-vswitchd does not run with bridge %s: %w", bridge, unavailable(err))
+	case err != nil:
+		return nil // it may be slow
 	}
-	return nil // it may be slow
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(aliveEvery))
+	if _, err := conn.Write(hello); err == nil {
+		_, _ = io.ReadFull(conn, make([]byte, len(hello))) // its own; that there is a listener says enough
+	}
+	return nil
 }
