@@ -41,9 +41,10 @@ func (l *locals) plug(ctx context.Context, e *pb.LocalEndpoint) error {
 			return fmt.Errorf("add port %s: %w: %s", e.HostInterface, ovs.ErrUnavailable, why)
 		}
 	}
+	began := time.Now()
 	_, err := l.plumber.AddPort(ctx, portOf(e))
 	if errors.Is(err, ovs.ErrUnavailable) {
-		l.away.now(err.Error())
+		l.away.since(began, err.Error())
 	}
 	if err != nil {
 		return err
@@ -68,10 +69,10 @@ func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
 			return why
 		}
 	}
-	named := withHostInterface(e)
+	named, began := withHostInterface(e), time.Now()
 	switch outcome, err := l.plumber.CheckPort(ctx, portOf(named)); {
 	case errors.Is(err, ovs.ErrUnavailable):
-		return l.away.now("its port: " + err.Error())
+		return l.away.since(began, "its port: "+err.Error())
 	case err != nil:
 		return "its port: " + err.Error()
 	case outcome != plumb.Unchanged:
@@ -83,7 +84,8 @@ func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
 	return ""
 }
 
-// away remembers for a moment that Open vSwitch does not answer: who looks at many endpoints waits for it once.
+// away remembers for a moment that Open vSwitch does not answer: who looks at many endpoints waits for it once. One that
+// does not run is waited for by nobody, and not remembered: it may be there again.
 type away struct {
 	mu    sync.Mutex
 	until time.Time
@@ -92,6 +94,9 @@ type away struct {
 
 // awayFor is longer than looking at all endpoints takes, and shorter than anybody notices.
 const awayFor = 5 * time.Second
+
+// awayWait is what waiting takes at least.
+const awayWait = 200 * time.Millisecond
 
 func (a *away) still() string {
 	a.mu.Lock()
@@ -102,10 +107,12 @@ func (a *away) still() string {
 	return ""
 }
 
-func (a *away) now(why string) string {
+func (a *away) since(began time.Time, why string) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.until, a.why = time.Now().Add(awayFor), why
+	if time.Since(began) > awayWait {
+		a.until, a.why = time.Now().Add(awayFor), why
+	}
 	return why
 }
 

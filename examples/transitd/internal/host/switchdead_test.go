@@ -29,6 +29,9 @@ func TestSwitchDead(t *testing.T) {
 	index := testutil.Ifindex(t, w.ns, "mzinside")
 	sw.StopDaemon()
 	rows := sw.Rows()
+	h, err := w.h.Health(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, h.Problems)
 
 	began := time.Now()
 	refused := make(chan error, 2)
@@ -45,7 +48,7 @@ func TestSwitchDead(t *testing.T) {
 	for range 2 {
 		require.ErrorIs(t, <-refused, ovs.ErrUnavailable)
 	}
-	_, _, err := w.h.Put(t.Context(), &pb.Vpc{Vni: 9}, "test")
+	_, _, err = w.h.Put(t.Context(), &pb.Vpc{Vni: 9}, "test")
 	require.NoError(t, err)
 	_, err = w.h.Remove(t.Context(), inside.LocalEndpoints[1], "", false, "test")
 	require.NoError(t, err)
@@ -56,6 +59,9 @@ func TestSwitchDead(t *testing.T) {
 	inside.LocalEndpoints, inside.Vpcs = inside.LocalEndpoints[:1], []*pb.Vpc{{Vni: 9}}
 	w.requireState(t, inside)
 	sw.StartDaemon()
+	sw.Await()
+	w.apply(t, state(t, `{"localEndpoints":[%s]}`, there)) // now, and not when somebody has forgotten that it was away
+	w.requireWhole(t)
 	w.apply(t, &pb.State{})
 	require.NotContains(t, sw.Rows(), "td")
 }

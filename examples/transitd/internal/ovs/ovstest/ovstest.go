@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -88,6 +89,14 @@ func (s *Switch) StopDaemon() {
 	s.t.Helper()
 	s.stop(&s.daemon)
 	_ = os.Remove(s.path("daemon.ctl"))
+}
+
+// Await waits until ovs-vswitchd serves all bridges: a moment after it was started.
+func (s *Switch) Await() {
+	s.t.Helper()
+	for bridge := range strings.FieldsSeq(s.Vsctl("list-br")) {
+		s.await(s.path(bridge + ".mgmt"))
+	}
 }
 
 // FreezeDaemon has ovs-vswitchd do nothing any more, as one that is stuck. It can be killed.
