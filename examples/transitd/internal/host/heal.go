@@ -9,14 +9,15 @@ import (
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 )
 
-// How often what could not be repaired at the start is tried again.
+// How often what could not be repaired is tried again.
 const (
 	firstHeal = time.Second
 	lastHeal  = 30 * time.Second
 )
 
 // heal tries again to repair what could not be repaired at the start, as after a boot a NIC has no address yet, or a
-// workload no namespace. What went wrong later is told by Health, and left to who did it.
+// workload no namespace; and what a change that failed could not put back. What goes wrong otherwise is told by Health, and
+// left to who did it.
 func (h *Host) heal(ctx context.Context) {
 	for wait := firstHeal; ; wait = min(2*wait, lastHeal) {
 		select {
@@ -28,7 +29,12 @@ func (h *Host) heal(ctx context.Context) {
 		if err != nil {
 			h.log.Warn("what is to be repaired cannot be seen", "error", err)
 		} else if left == 0 {
-			return
+			select {
+			case <-ctx.Done():
+				return
+			case <-h.hurt:
+				wait = firstHeal / 2 // and twice that next
+			}
 		}
 	}
 }
@@ -37,7 +43,7 @@ func (h *Host) heal(ctx context.Context) {
 func (h *Host) healOnce(ctx context.Context) (int, error) {
 	h.writer.Lock()
 	defer h.writer.Unlock()
-	if len(h.strays) > 0 {
+	if len(h.strays)+len(h.unrepaired) > 0 {
 		if err := h.sweepPorts(ctx); err != nil {
 			return 0, err
 		}

@@ -46,8 +46,11 @@ type killer struct {
 	there    *dataplane.Dataplane // the other host's
 	workload *netns.Handle        // of the other host
 
-	// kernel is what there is to see without the daemon.
-	kernel func() []string
+	near *netns.Handle // behind a bridge of this host
+
+	// links are what there is to see of interfaces as ports, and before all began; nil: nobody looks.
+	links func() []string
+	empty []string
 
 	// What each state is like, done in peace, and how long it takes.
 	states  [2]*pb.State
@@ -68,8 +71,7 @@ func newKiller(t *testing.T, kills int) *killer {
 	}
 	k.random = rand.New(rand.NewPCG(k.seed, 0))
 	k.bpffs = k.w.Options().Dataplane.BPFFS
-	k.kernel = func() []string { return k.w.Kernel(t) }
-
+	k.links = func() []string { return nil }
 	k.workload = testutil.NewNS(t)
 	there, err := dataplane.Open(t.Context(), dataplane.Config{
 		Name: "b", BPFFS: k.bpffs, NetNS: fmt.Sprintf("/proc/self/fd/%d", k.w.There().FD()), Limits: k.w.Options().Dataplane.Limits,
@@ -81,10 +83,17 @@ func newKiller(t *testing.T, kills int) *killer {
 	return k
 }
 
+// kernel is what there is to see without the daemon.
+func (k *killer) kernel(t *testing.T) []string {
+	t.Helper()
+	return append(k.w.Kernel(t), k.links()...)
+}
+
 // begin does each change in peace, and ends in state a.
 func (k *killer) begin(t *testing.T, a, b *pb.State) {
 	t.Helper()
 	farSide(t, k.there, endpoint.FD(k.workload.FD()))
+	k.empty = k.links()
 	k.p.start(t, k.w.Here(), k.bpffs)
 	require.NoError(t, k.p.apply(t.Context(), a))
 	k.p.kill(t)
@@ -96,7 +105,7 @@ func (k *killer) begin(t *testing.T, a, b *pb.State) {
 			began := time.Now()
 			require.NoError(t, k.p.apply(t.Context(), s))
 			k.takes[i] += time.Since(began) / time.Duration(k.rounds)
-			k.states[i], k.kernels[i] = s, k.kernel()
+			k.states[i], k.kernels[i] = s, k.kernel(t)
 			require.Equal(t, host.TextsOf(s), host.TextsOf(k.p.state(t)))
 		}
 	}
@@ -157,6 +166,7 @@ func (k *killer) noneLost(t *testing.T, f *flood) {
 func (k *killer) end(t *testing.T) {
 	t.Helper()
 	require.NoError(t, k.p.apply(t.Context(), &pb.State{}))
+	require.Equal(t, k.empty, k.links())
 	require.NoError(t, k.there.Destroy(t.Context()))
 }
 
@@ -184,7 +194,7 @@ func (k *killer) requireOne(t *testing.T, what string) (is int, repaired bool) {
 	if is < 0 {
 		require.Equal(t, host.TextsOf(states[0]), says, "%s: neither the one nor the other", what)
 	}
-	require.Equal(t, k.kernels[is], k.kernel(), what)
+	require.Equal(t, k.kernels[is], k.kernel(t), what)
 	health, err := p.hosts.GetHealth(t.Context(), connect.NewRequest(&pb.GetHealthRequest{}))
 	require.NoError(t, err)
 	require.Empty(t, health.Msg.Problems, what)

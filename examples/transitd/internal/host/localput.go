@@ -36,7 +36,7 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 	got, err := l.create(ctx, want)
 	if err == nil {
 		if err = chains(ctx, got); err != nil {
-			err = errors.Join(err, l.remove(ctx, got))
+			err = errors.Join(err, half(l.remove(ctx, got)))
 		}
 	}
 	if err == nil {
@@ -47,7 +47,7 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 		if back == nil {
 			back = chains(ctx, was)
 		}
-		err = errors.Join(err, back)
+		err = errors.Join(err, half(back))
 	}
 	return nil, err
 }
@@ -114,7 +114,7 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, l.unplug(ctx, asked.HostInterface))
+				err = errors.Join(err, half(l.unplug(ctx, asked.HostInterface)))
 			}
 		}()
 	}
@@ -128,7 +128,7 @@ func (l *locals) create(ctx context.Context, want *pb.LocalEndpoint) (got *pb.Lo
 	}
 	if atBridge(asked) {
 		if err := l.plumber.OpenPort(ctx, e.HostInterface); err != nil {
-			return nil, errors.Join(err, l.dp.Endpoint.Delete(ctx, e.HostInterface))
+			return nil, errors.Join(err, half(l.dp.Endpoint.Delete(ctx, e.HostInterface)))
 		}
 	}
 	return withStatus(want, fromLocal(e)), nil

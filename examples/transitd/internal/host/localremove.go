@@ -25,10 +25,10 @@ func (l *locals) remove(ctx context.Context, there *pb.LocalEndpoint) error {
 		}
 	}
 	if err := l.dp.Endpoint.Delete(ctx, name); err != nil && !errors.Is(err, dataplane.ErrNotFound) {
-		return err
+		return half(err)
 	}
 	if port {
-		return l.unplug(ctx, name)
+		return half(l.unplug(ctx, name))
 	}
 	return nil
 }

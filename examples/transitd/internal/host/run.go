@@ -39,8 +39,12 @@ func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) e
 		if err == nil {
 			continue
 		}
+		if isHalf(err) {
+			h.leftOf(u, err)
+		}
 		for _, done := range slices.Backward(todo[:i-1]) {
 			if undo := done.undo(ctx); undo != nil {
+				h.leftOf(done, undo)
 				err = errors.Join(err, fmt.Errorf("undo: %w", undo))
 			}
 			h.beat.Add(1)

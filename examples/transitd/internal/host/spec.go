@@ -67,6 +67,7 @@ type have struct {
 	msg    proto.Message // as it was asked for, where that is known and more than the kernel can tell; with its status
 	own    bool          // somebody asked for it
 	broken string        // what is wrong with it
+	lame   bool          // that is what it lacks, as far as can be seen now; it is there
 	fresh  bool          // it is of a change of ours that was cut short
 }
 
@@ -268,6 +269,7 @@ func (s *spec[M]) overlay(ctx context.Context, h *have, asked proto.Message) {
 	}
 	if h.broken == "" && s.lacks != nil {
 		h.broken = s.lacks(ctx, h.msg.(M))
+		h.lame = h.broken != ""
 	}
 }
 

@@ -31,7 +31,7 @@ func (r *removing) do(ctx context.Context) (err error) {
 }
 
 func (r *removing) undo(ctx context.Context) error {
-	if r.missing || r.there.broken != "" {
+	if r.missing || r.there.broken != "" && !r.there.lame {
 		return nil
 	}
 	now, err := r.k.write(ctx, r.there.msg, nil)

@@ -4,9 +4,12 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
 )
 
 // sweepPorts removes ports of endpoints that nobody asks for: the daemon died between the two. Those that it cannot
@@ -29,6 +32,11 @@ func (h *Host) sweepPorts(ctx context.Context) error {
 		asked[e.HostInterface] = true
 	}
 	left := make(map[string]string)
+	if len(h.strays) > 0 {
+		if _, err := h.ovs.Ports(ctx); errors.Is(err, ovs.ErrUnavailable) { // which may have them still
+			maps.Copy(left, h.strays)
+		}
+	}
 	for _, p := range all {
 		if asked[p.HostInterface] {
 			continue

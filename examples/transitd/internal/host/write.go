@@ -102,6 +102,9 @@ func (h *Host) Put(ctx context.Context, m proto.Message, by string) (proto.Messa
 			outcome = pb.Outcome_OUTCOME_REPLACED
 		}
 		got, err := k.write(ctx, want, there)
+		if isHalf(err) {
+			h.left(n, want, was(there), err)
+		}
 		if err != nil { // it may have taken away the rows of where it lived
 			return errors.Join(err, h.restorePlaces(ctx, displaced))
 		}
@@ -235,13 +238,25 @@ func (h *Host) Remove(ctx context.Context, m proto.Message, given string, allowM
 		if there.seen == nil {
 			return k.tidied(ctx, there.msg)
 		}
-		return k.unwrite(ctx, there)
+		err := k.unwrite(ctx, there)
+		if isHalf(err) {
+			h.left(name{k.id(), key}, nil, there.msg, err)
+		}
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	h.alongWith(c, by)
 	return pb.Outcome_OUTCOME_REMOVED, nil
+}
+
+// was is what is there; nil: nothing.
+func was(there *have) proto.Message {
+	if there == nil {
+		return nil
+	}
+	return there.msg
 }
 
 // look reads what is there; nil: nothing.
