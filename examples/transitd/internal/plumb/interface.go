@@ -35,3 +35,11 @@ func (p *Plumber) Interface(name string) (is Interface, err error) {
 	}
 	return is, err
 }
+
+// Exists tells whether there is an interface of a name, whoever made it.
+func (p *Plumber) Exists(name string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, err := p.find(name)
+	return l != nil, explain(err)
+}

@@ -189,14 +189,6 @@ func (p *Plumber) find(name string) (netlink.Link, error) {
 	return l, err
 }
 
-// Exists tells whether there is an interface of a name, whoever made it.
-func (p *Plumber) Exists(name string) (bool, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l, err := p.find(name)
-	return l != nil, explain(err)
-}
-
 // links lists all interfaces.
 func (p *Plumber) links() ([]netlink.Link, error) {
 	return whole(p.netlink.LinkList)
