@@ -53,7 +53,7 @@ type Host struct {
 	sum           uint64                        // of all that was asked for
 	repairs       []*pb.Repair
 
-	unrepaired map[name]string        // what could not be repaired at the start, or put back after a failure, and why; over it is writer
+	unrepaired map[name]string        // what could not be repaired, or put back, and why; over it is writer
 	going      map[name]proto.Message // of that, what is to be removed; likewise
 	strays     map[string]string      // ports without an endpoint that could not be removed, and why; likewise
 	hurt       chan struct{}          // there is more of those
@@ -91,7 +91,8 @@ func open(ctx context.Context, o Options) (_ *Host, before unsure, err error) {
 	h := &Host{
 		log: o.Logger, options: o, started: time.Now(),
 		asked: make(map[pb.Kind]map[string]proto.Message), places: make(map[maps.EndpointKey]place),
-		unrepaired: make(map[name]string), going: make(map[name]proto.Message), strays: make(map[string]string), hurt: make(chan struct{}, 1),
+		unrepaired: make(map[name]string), going: make(map[name]proto.Message), strays: make(map[string]string),
+		hurt:          make(chan struct{}, 1),
 		foreignPlaces: make(map[maps.EndpointKey]struct{}), events: broker{watchers: make(map[*Watcher]struct{})},
 	}
 	if h.dp, err = dataplane.Open(ctx, o.Dataplane); err != nil {

@@ -56,9 +56,9 @@ func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 	return a, b
 }
 
-// TestKilledDuringApply: wherever in an Apply the daemon is killed, and the next ones as they start, one that lives has the host in the old state or in the
-// new, as a whole: so it says itself, so says the kernel, and so does the journal. A flood of packets between endpoints
-// of both loses none.
+// TestKilledDuringApply: wherever in an Apply the daemon is killed, and the next ones as they start, one that lives has
+// the host in the old state or in the new, as a whole: so it says itself, so says the kernel, and so does the journal. A
+// flood of packets between endpoints of both loses none.
 func TestKilledDuringApply(t *testing.T) {
 	k := newKiller(t, 12)
 	testutil.Veth(t, k.w.Here(), "p1", k.w.Here(), "p2")

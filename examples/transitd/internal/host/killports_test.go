@@ -71,14 +71,15 @@ func TestKilledWithSwitch(t *testing.T) {
 	k, sw := newSwitchKiller(t, 2)
 	f := startFlood(t, k.near, k.workload, "10.0.0.1", "10.0.0.9")
 	k.run(t)
-	k.runSwitch(t, sw, k.kills/3) // which takes seconds each: TestHalfDone is of the same
+	k.runSwitch(t, sw, k.kills/3) // few: it takes seconds, and TestHalfDone is of the same
 	k.noneLost(t, f)
 	k.end(t)
 }
 
 // newSwitchKiller has two states that differ in endpoints at Open vSwitch: with the workload's port and without, in VLANs,
-// wired to another port, moved to another bridge, to one of Linux, to a namespace and back. One at a Linux bridge stays. Their host interfaces have names: one that is made up is kept where
-// an Apply could not be undone, and who compares would not know it again.
+// wired to another port, moved to another bridge, to one of Linux, to a namespace and back. One at a Linux bridge stays.
+// Their host interfaces have names: one that is made up is kept where an Apply could not be undone, and who compares
+// would not know it again.
 func newSwitchKiller(t *testing.T, kills int) (*killer, *ovstest.Switch) {
 	t.Helper()
 	k := newKiller(t, kills)

@@ -81,8 +81,12 @@ func (l *locals) ready(ctx context.Context, want, there *pb.LocalEndpoint) error
 			return fmt.Errorf("namespace %s: %w", ns, dataplane.ErrNotFound)
 		}
 	}
-	if atBridge(want) && named.HostInterface != there.GetStatus().GetHostInterface() {
-		_, err = l.plumber.CheckPort(ctx, portOf(named))
+	if atBridge(want) {
+		port := portOf(named)
+		if named.HostInterface == there.GetStatus().GetHostInterface() { // it is taken yet: what another would find there
+			port.HostInterface, port.Interface = portName(want), ""
+		}
+		_, err = l.plumber.CheckPort(ctx, port)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
 	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
@@ -34,7 +35,7 @@ func TestSwitchDead(t *testing.T) {
 	require.NotEmpty(t, h.Problems)
 
 	began := time.Now()
-	refused := make(chan error, 2)
+	refused := make(chan error, 3)
 	go func() {
 		e := &pb.LocalEndpoint{Vni: 7, Addresses: []string{"10.0.0.3/24"}, Mac: "02:00:00:00:00:03", Place: &pb.LocalEndpoint_Ovs{Ovs: &pb.OvsPort{Bridge: "ovs0"}}}
 		_, _, err := w.h.Put(t.Context(), e, "test")
@@ -45,7 +46,13 @@ func TestSwitchDead(t *testing.T) {
 		_, err := w.h.Apply(t.Context(), &pb.ApplyRequest{State: moved}, "test")
 		refused <- err
 	}()
-	for range 2 {
+	go func() { // one that keeps its name
+		moved := proto.CloneOf(inside)
+		moved.LocalEndpoints[0].Mac, moved.LocalEndpoints[0].Place = "02:00:00:00:00:01", &pb.LocalEndpoint_Ovs{Ovs: &pb.OvsPort{Bridge: "ovs0"}}
+		_, err := w.h.Apply(t.Context(), &pb.ApplyRequest{State: moved}, "test")
+		refused <- err
+	}()
+	for range 3 {
 		require.ErrorIs(t, <-refused, ovs.ErrUnavailable)
 	}
 	_, _, err = w.h.Put(t.Context(), &pb.Vpc{Vni: 9}, "test")

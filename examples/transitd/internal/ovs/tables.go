@@ -133,7 +133,8 @@ func (c *Client) commit(ctx context.Context, ops ...ovsdb.Operation) (config int
 	return root.NextCfg, nil
 }
 
-// taken waits until ovs-vswitchd has taken a configuration over. For one that does not run with the bridge it does not wait.
+// taken waits until ovs-vswitchd has taken a configuration over. For one that does not run with the bridge it does not
+// wait.
 func (c *Client) taken(ctx context.Context, config int, bridge string) error {
 	tick, look := time.NewTicker(2*time.Millisecond), time.NewTicker(aliveEvery)
 	defer tick.Stop()
