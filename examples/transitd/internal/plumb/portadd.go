@@ -64,7 +64,11 @@ func (p *Plumber) planPort(ctx context.Context, t Port, known *ovs.Status) (*pla
 		to.then("create", func() error { return p.createVeth(t, blank.MTU) }, func() error { return p.remove(t.HostInterface) })
 	}
 	p.mark(to, t.HostInterface, host.Attrs().Alias, roleHost)
-	p.mark(to, t.end(), end.Attrs().Alias, at.role)
+	// That it is at Open vSwitch is written down before it is, and until it is not any more.
+	leaves := there && at.role != roleOVS
+	if !leaves {
+		p.mark(to, t.end(), end.Attrs().Alias, at.role)
+	}
 	for _, side := range []struct {
 		name string
 		now  netlink.Link
@@ -86,6 +90,9 @@ func (p *Plumber) planPort(ctx context.Context, t Port, known *ovs.Status) (*pla
 		if err := p.planPlace(ctx, to, t, end, there); err != nil {
 			return nil, err
 		}
+	}
+	if leaves {
+		p.mark(to, t.end(), end.Attrs().Alias, at.role)
 	}
 	if end.Attrs().Flags&net.FlagUp == 0 {
 		to.then("up", p.on(t.end(), p.netlink.LinkSetUp), p.on(t.end(), p.netlink.LinkSetDown))

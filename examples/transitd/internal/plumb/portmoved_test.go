@@ -4,11 +4,13 @@ package plumb
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
 	"github.com/mizar-go/mizar/examples/transitd/internal/ovs/ovstest"
 	"github.com/mizar-go/mizar/internal/testutil"
 )
@@ -45,5 +47,41 @@ func TestPortMovedToLinux(t *testing.T) {
 	require.NotEqual(t, fresh, offloads())
 	add(linux)
 	require.Equal(t, fresh, offloads())
+	require.NoError(t, p.RemovePort(t.Context(), "ep"))
+}
+
+// One that is at Open vSwitch stays there while that does not answer: its row would stay, too, and be there again with it.
+func TestPortStaysAtSwitchAway(t *testing.T) {
+	r := newRig(t)
+	sw := ovstest.Start(t, r.ns.Do)
+	sw.Bridge("ovs0")
+	testutil.Bridge(t, r.ns, "br0", "x")
+	p := plumber(t, r.ns, "blue", client(t, sw))
+	_, err := p.AddPort(t.Context(), Port{HostInterface: "ep", OVS: &OVSPort{Bridge: "ovs0"}})
+	require.NoError(t, err)
+	before := r.snapshot()
+	linux := Port{HostInterface: "ep", Bridge: "br0"}
+	// Also where the daemon was killed over the change before.
+	for range 2 {
+		sw.StopServer()
+		_, err = p.AddPort(t.Context(), linux)
+		require.ErrorIs(t, err, ovs.ErrUnavailable)
+		require.Equal(t, before, r.snapshot())
+		sw.StartServer()
+		half := plumber(t, r.ns, "blue", client(t, sw))
+		half.fail = func(step string) error {
+			if strings.HasPrefix(step, "unplug") {
+				panic(errFault)
+			}
+			return nil
+		}
+		require.PanicsWithValue(t, errFault, func() { _, _ = half.AddPort(t.Context(), linux) })
+		half.mu.TryLock()
+		half.mu.Unlock()
+		before = r.snapshot()
+	}
+	_, err = p.AddPort(t.Context(), linux)
+	require.NoError(t, err)
+	require.NotContains(t, sw.Vsctl("show"), linux.end())
 	require.NoError(t, p.RemovePort(t.Context(), "ep"))
 }

@@ -59,7 +59,7 @@ func (p *Plumber) planPlace(ctx context.Context, to *plan, t Port, end netlink.L
 		return err
 	}
 	if t.OVS == nil {
-		if err := p.leaveOVS(ctx, to, t); err != nil {
+		if err := p.leaveOVS(ctx, to, t, end); err != nil {
 			return err
 		}
 		if from != t.Bridge {
@@ -109,13 +109,14 @@ func (p *Plumber) masterOf(l netlink.Link) (string, error) {
 	return m.Attrs().Name, nil
 }
 
-// leaveOVS takes a port that goes to a Linux bridge from Open vSwitch. Where that is away, it has nothing.
-func (p *Plumber) leaveOVS(ctx context.Context, to *plan, t Port) error {
+// leaveOVS takes a port that goes to a Linux bridge from Open vSwitch. Where that is away, one that was never there has
+// nothing to leave.
+func (p *Plumber) leaveOVS(ctx context.Context, to *plan, t Port, end netlink.Link) error {
 	if p.OVS == nil {
 		return nil
 	}
 	was, err := p.OVS.Find(ctx, t.HostInterface)
-	if silent(err) || err == nil && was == nil {
+	if silent(err) && !p.ours(end, roleOVS) || err == nil && was == nil {
 		return nil
 	}
 	if err != nil {
