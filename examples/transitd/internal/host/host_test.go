@@ -33,7 +33,7 @@ func TestHost(t *testing.T) {
 		{"some kinds", testSomeKinds}, {"chain without its endpoint", testChainWithoutItsEndpoint}, {"healed chains", testHealedChains},
 		{"going", testGoing}, {"put back", testPutBack}, {"alternative names", testAlternativeNames},
 		{"plumbing order", testPlumbingOrder}, {"endpoints of", testEndpointsOf}, {"renumbered", testRenumbered},
-		{"contradictions", testContradictions}, {"fresh function", testFreshFunction}, {"events", testEvents}, {"function values", testFunctionValues}, {"late NIC", testLateNIC}, {"late port", testLatePort}, {"new bridge", testNewBridge}, {"stray port", testStrayPort}, {"read, modify, apply", testReadModifyApply},
+		{"contradictions", testContradictions}, {"fresh function", testFreshFunction}, {"events", testEvents}, {"function values", testFunctionValues}, {"late NIC", testLateNIC}, {"late port", testLatePort}, {"new bridge", testNewBridge}, {"stray port", testStrayPort}, {"other place", testOtherPlace}, {"read, modify, apply", testReadModifyApply},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.reset(t)

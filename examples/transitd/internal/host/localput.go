@@ -19,7 +19,7 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 	if there == nil {
 		return l.create(ctx, want)
 	}
-	if st := there.GetStatus(); atBridge(there) && !st.GetGone() && !st.GetPartial() && equal(want, there) {
+	if st := there.GetStatus(); atBridge(there) && st.GetAdopted() && !st.GetGone() && !st.GetPartial() && equal(want, there) {
 		named := withHostInterface(there) // only its port needs mending, which may leave the endpoint alone
 		if err := l.plug(ctx, named); err != nil {
 			return nil, err

@@ -61,7 +61,7 @@ func (l *locals) unplug(ctx context.Context, hostInterface string) error {
 
 // unplugged says what is wrong with the port of an endpoint that is otherwise whole.
 func (l *locals) unplugged(ctx context.Context, e *pb.LocalEndpoint) string {
-	if !atBridge(e) {
+	if !atBridge(e) || !e.GetStatus().GetAdopted() { // it is elsewhere, and so does not fit
 		return ""
 	}
 	if e.GetOvs() != nil {
