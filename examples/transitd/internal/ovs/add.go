@@ -99,13 +99,37 @@ func (c *Client) planRow(ctx context.Context, p Port) (func(*undo) error, error)
 		return nil, nil
 	}
 	return func(u *undo) error {
+		if from != nil && from.UUID != bridge.UUID {
+			if err := c.leave(ctx, u, from, row); err != nil {
+				return err
+			}
+			want.ExternalIDs = c.ids(p, row.ExternalIDs)
+		}
 		return c.do(ctx, u, "change", func() error {
 			return c.change(ctx, &want, from, bridge)
 		}, func(ctx context.Context) error {
-			_, err := c.commitChange(ctx, row, bridge, from)
-			return err
+			config, err := c.commitChange(ctx, row, bridge, from)
+			if err != nil || from == nil || from.UUID == bridge.UUID {
+				return err
+			}
+			return c.taken(ctx, config, from.Name) // it is to be wired there again
 		})
 	}, nil
+}
+
+// leave takes from a bridge what a port that goes to another has there beside its row.
+func (c *Client) leave(ctx context.Context, u *undo, from *bridgeRow, row *portRow) error {
+	was, err := c.describe(ctx, row)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, u, "leave", func() error {
+		return c.unwire(ctx, from.Name, row)
+	}, func(ctx context.Context) error {
+		var u undo
+		_, err := c.wire(ctx, &u, was)
+		return err
+	})
 }
 
 // checkWorkload sees whether the two ports can be wired.

@@ -121,6 +121,7 @@ func TestFaults(t *testing.T) {
 		"new, trunk":  {func() {}, Port{Bridge: "br0", Name: "e0", Workload: "w0", Tag: 5}},
 		"other VLAN":  {func() { r.add(c, old) }, Port{Bridge: "br0", Name: "e0", Workload: "w1", Tag: 6}},
 		"unwired":     {func() { r.add(c, old) }, Port{Bridge: "br0", Name: "e0", Host: "ep1"}},
+		"moved":       {func() { r.add(c, old) }, Port{Bridge: "br1", Name: "e0", Tag: 3}},
 		"other wires": {func() { r.add(c, old) }, Port{Bridge: "br0", Name: "e0", Workload: "w2", Host: "ep0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -212,6 +213,20 @@ func TestAway(t *testing.T) {
 	r.StopDaemon()
 	require.NoError(t, c.Remove(t.Context(), "e0"), "with ovs-vswitchd its flows are gone")
 	require.Empty(t, r.ports(c))
+}
+
+// A port that is wired goes to another bridge: the first one has neither its flows, nor the other port held back.
+func TestMovedWired(t *testing.T) {
+	r := newRig(t)
+	c := r.client("blue")
+	before := r.Ofctl("dump-flows", "br0", "--no-stats")
+	r.add(c, Port{Bridge: "br0", Name: "e0", Workload: "w0"})
+	r.add(c, Port{Bridge: "br1", Name: "e0", Tag: 3})
+	require.Equal(t, before, r.Ofctl("dump-flows", "br0", "--no-stats"))
+	require.NotContains(t, r.Ofctl("dump-ports-desc", "br0", "-OOpenFlow10"), "NO_FLOOD")
+	require.Equal(t, []Status{{Port: Port{Bridge: "br1", Name: "e0", Tag: 3}, Wired: true}}, r.ports(c))
+	require.NotContains(t, r.Vsctl("get", "port", "e0", "external_ids"), idFlood)
+	require.NoError(t, c.Remove(t.Context(), "e0"))
 }
 
 // Somebody removes our port: its flows are removed nevertheless.
