@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
+	"github.com/mizar-go/mizar/examples/transitd/internal/ovs"
 	"github.com/mizar-go/mizar/examples/transitd/internal/ovs/ovstest"
 )
 
@@ -111,4 +112,39 @@ func TestHalfDoneLame(t *testing.T) {
 		w.requireState(t, s)
 		w.requireWhole(t)
 	}
+}
+
+// TestHalfDonePort: Open vSwitch dies while it makes the port of an endpoint that moves there. The endpoint is at its Linux
+// bridge again, and when Open vSwitch is back, with a row of a port of that name, it stays there, whole.
+func TestHalfDonePort(t *testing.T) {
+	w := newWorld(t)
+	sw := ovstest.Start(t, w.ns.Do)
+	sw.Bridge("ovs0")
+	w.options.OVS = sw.Socket()
+	w.open(t)
+	const format = `{"bridges":[{"name":"br0"}], "localEndpoints":[{"vni":7,"addresses":["10.0.0.1/24"],"mac":"02:00:00:00:00:01",%s,"hostInterface":"mzone"}]}`
+	s := state(t, format, `"bridge":{"bridge":"br0"}`)
+	w.apply(t, s)
+	was, rows := w.kernel(t), sw.Rows()
+	moved := state(t, format, `"ovs":{"bridge":"ovs0"}`)
+	applied := make(chan error, 1)
+	sw.FreezeDaemon()
+	go func() {
+		_, err := w.h.Apply(t.Context(), &pb.ApplyRequest{State: moved}, "test")
+		applied <- err
+	}()
+	require.Eventually(t, func() bool { return sw.Rows() != rows }, 10*time.Second, 10*time.Millisecond)
+	sw.StopServer()
+	sw.StopDaemon()
+	require.ErrorIs(t, <-applied, ovs.ErrUnavailable)
+	require.Equal(t, was, w.kernel(t))
+	time.Sleep(2 * firstHeal) // while it is away, nothing is to be seen of it
+	sw.StartServer()
+	require.NotEqual(t, rows, sw.Rows())
+	sw.StartDaemon()
+	w.requireNothingLeft(t)
+	require.Equal(t, rows, sw.Rows())
+	require.Equal(t, was, w.kernel(t))
+	w.requireState(t, s)
+	w.requireWhole(t)
 }

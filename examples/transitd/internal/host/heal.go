@@ -90,6 +90,11 @@ func (h *Host) healOnce(ctx context.Context) (int, error) {
 			still[n] = err.Error()
 		}
 	}
+	for n, why := range h.unrepaired { // what Open vSwitch has of it is not to be seen yet
+		if _, known := still[n]; len(h.strays) > 0 && n.kind == pb.Kind_KIND_LOCAL_ENDPOINT && !known {
+			still[n] = why
+		}
+	}
 	h.withChains(still)
 	for n := range h.going {
 		if _, left := still[n]; !left {

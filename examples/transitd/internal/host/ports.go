@@ -46,10 +46,10 @@ func (l *locals) plug(ctx context.Context, e *pb.LocalEndpoint) error {
 	if errors.Is(err, ovs.ErrUnavailable) {
 		l.away.since(began, err.Error())
 	}
-	if err != nil {
-		return err
+	if errors.Is(err, plumb.ErrNotUndone) {
+		return half(err)
 	}
-	return nil
+	return err
 }
 
 func (l *locals) unplug(ctx context.Context, hostInterface string) error {

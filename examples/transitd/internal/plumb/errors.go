@@ -25,6 +25,8 @@ var (
 	ErrNotOurs = ovs.ErrNotOurs
 	// ErrInUse: something else would go with it.
 	ErrInUse = errors.New("in use")
+	// ErrNotUndone: what a change that failed did could not be taken back.
+	ErrNotUndone = errors.New("not taken back")
 )
 
 func invalid(format string, args ...any) error {

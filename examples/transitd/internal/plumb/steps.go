@@ -64,7 +64,9 @@ func (p *Plumber) run(ctx context.Context, steps []step) (err error) {
 		}
 		ctx := context.WithoutCancel(ctx)
 		for i := len(undo) - 1; i >= 0; i-- {
-			err = errors.Join(err, undo[i](ctx))
+			if back := undo[i](ctx); back != nil {
+				err = errors.Join(err, fmt.Errorf("%w: %w", ErrNotUndone, back))
+			}
 		}
 	}()
 	for _, s := range steps {
