@@ -76,7 +76,7 @@ func droplets(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		hidden: true, // whether addresses were asked for, or found
 		broken: func(d *pb.Droplet) string { return wreck(d.Status.GetGone(), d.Status.GetPartial()) },
 		lacks:  func(_ context.Context, d *pb.Droplet) string { return outdated(p, d) },
-		gap:    reattached,
+		gap:    func(want, have, _ *pb.Droplet) bool { return reattached(want, have) },
 		of:     func(s *pb.State) *[]*pb.Droplet { return &s.Droplets },
 		phase:  func(*pb.Droplet) int { return phaseDroplet },
 	}

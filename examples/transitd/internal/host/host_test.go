@@ -26,7 +26,7 @@ func TestHost(t *testing.T) {
 		{"each kind", testEachKind}, {"address", testAddress}, {"chains", testChainsGoWithTheirEndpoint},
 		{"function in use", testFunctionInUse}, {"map of each CPU", testMapOfEachCPU}, {"many endpoints", testManyEndpoints},
 		{"apply", testApply}, {"foreign", testForeign}, {"rollback", testRollback}, {"moves", testMoves},
-		{"room", testRoom}, {"release", testRelease},
+		{"in place", testInPlace}, {"room", testRoom}, {"release", testRelease},
 		{"drift", testDrift}, {"lost namespace", testLostNamespace}, {"pending", testPending}, {"journal on a full disk", testFullDisk},
 		{"foreign ones adopted", testForeignAdopted}, {"intact", testIntact}, {"heal and health", testHealAndHealth},
 		{"half deleted", testHalfDeleted}, {"readers", testReaders}, {"foreign function", testForeignFunctionLost},

@@ -53,6 +53,9 @@ func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 		2, `{"vni":9,"prefix":"10.1.0.0/16","via":"10.1.0.1"}`, second(`"10.0.0.3/24","10.0.0.4/24"`, "02:00:00:00:00:03"),
 		fmt.Sprintf(`{"name":"more","object":%q}`, host.File("droplog")), peers(40), remotes(20),
 		scope("DROP", `,"vni":7`, `"log","more"`), scope("DROP", `,"vni":7,"address":"10.0.0.1"`, `"more"`))
+	// What carries the flood changes, too, as far as that takes no interface away.
+	b.Droplets[0].Cookie = 3
+	b.LocalEndpoints[0].Cookie, b.LocalEndpoints[0].Allowed = 4, []string{"10.77.0.0/16"}
 	return a, b
 }
 

@@ -19,12 +19,11 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 	if there == nil {
 		return l.create(ctx, want)
 	}
-	if st := there.GetStatus(); atBridge(there) && st.GetAdopted() && !st.GetGone() && !st.GetPartial() && equal(want, there) {
-		named := withHostInterface(there) // only its port needs mending, which may leave the endpoint alone
-		if err := l.plug(ctx, named); err != nil {
-			return nil, err
-		}
-		return there, l.plumber.OpenPort(ctx, named.HostInterface)
+	switch seen, err := l.get(ctx, there); {
+	case err == nil && staysAsItIs(want, there, seen):
+		return l.change(ctx, want, there)
+	case err != nil && !errors.Is(err, dataplane.ErrNotFound): // a wreck may not be found by its address
+		return nil, err
 	}
 	chains, err := l.keep(ctx, there)
 	if err != nil {
@@ -64,6 +63,9 @@ func (l *locals) ready(ctx context.Context, want, there *pb.LocalEndpoint) error
 	}
 	if there == nil {
 		return nil // Create checks, and nothing is lost
+	}
+	if seen, err := l.get(ctx, there); err == nil && staysAsItIs(want, there, seen) {
+		return nil // as does Update
 	}
 	named := want
 	if atBridge(want) {

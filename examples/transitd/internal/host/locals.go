@@ -40,7 +40,7 @@ func localEndpoints(dp *dataplane.Dataplane, p *plumb.Plumber) kind {
 		lend:   lend,
 		tidy:   l.tidy,
 		ready:  l.ready,
-		gap:    func(_, _ *pb.LocalEndpoint) bool { return true },
+		gap:    func(want, have, seen *pb.LocalEndpoint) bool { return !staysAsItIs(want, have, seen) },
 		of:     func(s *pb.State) *[]*pb.LocalEndpoint { return &s.LocalEndpoints },
 		phase:  func(*pb.LocalEndpoint) int { return phaseLocalEndpoint },
 	}

@@ -53,7 +53,7 @@ type spec[M proto.Message] struct {
 	// tidy removes what may be left of one that is not there; nil: nothing is.
 	tidy func(ctx context.Context, asked M) error
 	// gap tells whether replacing one loses its packets meanwhile; nil: no.
-	gap func(want, have M) bool
+	gap func(want, have, seen M) bool
 	// of are the resources of this kind in a state.
 	of func(*pb.State) *[]M
 	// phase is when it is added among the other kinds; removing goes the other way. See order.go.
@@ -179,7 +179,7 @@ func (s *spec[M]) tidied(ctx context.Context, asked proto.Message) error {
 }
 
 func (s *spec[M]) loses(want proto.Message, h *have) bool {
-	return s.gap != nil && s.gap(want.(M), h.msg.(M))
+	return s.gap != nil && s.gap(want.(M), h.msg.(M), h.seen.(M))
 }
 
 // write gives what was asked for with the status that it got.
