@@ -16,7 +16,7 @@ import (
 // between are two states that differ in whatever they can, but for what the flood needs.
 func between(t testing.TB, flooded, other string) (a, b *pb.State) {
 	t.Helper()
-	common := fmt.Sprintf(`"droplets":[{"interface":"eth0"}], "networks":[{"vni":7,"prefix":"10.0.0.0/24","bouncers":["192.0.2.2"],"cookie":"%%d"}, %%s],
+	common := fmt.Sprintf(`"droplets":[{"interface":"eth0","addresses":["192.0.2.1"]}], "networks":[{"vni":7,"prefix":"10.0.0.0/24","bouncers":["192.0.2.2"],"cookie":"%%d"}, %%s],
 		"localEndpoints":[{"vni":7,"addresses":["10.0.0.1/24"],"netns":%q}, %%s], "functions":[{"name":"log","object":%q}, %%s]`, flooded, host.File("droplog"))
 	second := func(addresses, mac string) string {
 		return fmt.Sprintf(`{"vni":7,"addresses":[%s],"netns":%q,"mac":%q,"hostInterface":"mzsecond"}`, addresses, other, mac)
