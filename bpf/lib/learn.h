@@ -34,7 +34,7 @@ __noinline int look_and_learn(void)
 	const struct endpoint *ep;
 	bool relayed;
 	const struct direct *d;
-	const struct vpc *v = NULL;
+	const struct vpc *v;
 	struct direct fresh;
 	__u64 now;
 
@@ -47,11 +47,13 @@ __noinline int look_and_learn(void)
 	now = bpf_ktime_get_coarse_ns();
 	ep = bpf_map_lookup_elem(&endpoints, &key);
 	if (!ep) {
-		v = find_vpc(p->vni);
 		d = bpf_map_lookup_elem(&directs, &key);
-		if (v && d && d->generation == v->generation && !(d->flags & DIRECT_GONE) &&
-		    address_equal(&d->host, host) && now - d->seen < NS_PER_SECOND)
-			return REASON_NONE;
+		if (d && !(d->flags & DIRECT_GONE) && address_equal(&d->host, host) &&
+		    now - d->seen < NS_PER_SECOND) {
+			v = find_vpc(p->vni);
+			if (v && d->generation == v->generation)
+				return REASON_NONE;
+		}
 		net = find_network(p->vni, &p->source);
 		if (net && net->kind == NETWORK_ENDPOINT) {
 			key.addr = net->via;
@@ -65,6 +67,7 @@ __noinline int look_and_learn(void)
 			       ? REASON_NONE
 			       : DROP_SOURCE_HOST;
 	}
+	v = find_vpc(p->vni);
 	if (!v || (v->flags & VPC_NO_DIRECT))
 		return REASON_NONE;
 	if (net && ((net->flags & NETWORK_NO_DIRECT) || net->kind == NETWORK_BLACKHOLE))
