@@ -85,6 +85,15 @@ func (h *Host) Apply(ctx context.Context, r *pb.ApplyRequest, by string) (*pb.Ap
 	return answer, nil
 }
 
+// everyKind is all that a goal can speak of.
+func (h *Host) everyKind() map[pb.Kind]bool {
+	all := map[pb.Kind]bool{pb.Kind_KIND_ENDPOINT: true}
+	for id := range h.kinds {
+		all[id] = true
+	}
+	return all
+}
+
 // checkKinds finds what is no kind.
 func (h *Host) checkKinds(all []pb.Kind) error {
 	for i, id := range all {
@@ -190,10 +199,7 @@ func (h *Host) goal(r *pb.ApplyRequest) (*goal, error) {
 		g.kinds[id] = true
 	}
 	if len(r.Kinds) == 0 {
-		g.kinds[pb.Kind_KIND_ENDPOINT] = true
-		for id := range h.kinds {
-			g.kinds[id] = true
-		}
+		g.kinds = h.everyKind()
 	}
 	g.asked = func(n name) proto.Message { return h.askedFor(n.kind, n.key) }
 	g.removes = func(n name) bool { return h.askedFor(n.kind, n.key) != nil }

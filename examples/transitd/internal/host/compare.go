@@ -86,7 +86,7 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 		case there == nil:
 			s := p.add(k.when(want), &pb.PlanStep{Action: pb.Action_ACTION_ADD, Kind: n.kind, Key: key}, h.write(p, k, n, want, nil), h.unwrite(p, k, n))
 			s.refused = func(ctx context.Context) error { return k.refuses(ctx, want, nil) }
-			s.many = rowChange{k: k, put: want}
+			s.what = subject{k: k, put: want}
 		case there.broken == "" && k.same(ctx, want, there, g.asked(n)):
 			p.summary[n.kind].Unchanged++
 			_, changes := p.change.put[n]
@@ -100,7 +100,7 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 			}
 			s := p.add(k.when(want), line, h.write(p, k, n, want, there), h.rewrite(p, k, n, there))
 			s.refused = func(ctx context.Context) error { return k.refuses(ctx, want, there) }
-			s.many = rowChange{k: k, put: want, was: there.msg}
+			s.what = subject{k: k, put: want, was: there.msg}
 			if _, changes := p.change.put[n]; there.broken != "" && !changes {
 				s.undo = func(context.Context) error { return nil } // it was mended: nobody wants it broken again
 			}
@@ -117,7 +117,7 @@ func (h *Host) compareKind(ctx context.Context, p *plan, g *goal, k kind, found 
 		}
 		p.change.gone[n] = there.msg
 		r := &removing{k: k, there: there}
-		p.add(removal(k.when(there.msg)), &pb.PlanStep{Action: pb.Action_ACTION_REMOVE, Kind: n.kind, Key: key}, r.do, r.undo).many = rowChange{k: k, was: there.msg}
+		p.add(removal(k.when(there.msg)), &pb.PlanStep{Action: pb.Action_ACTION_REMOVE, Kind: n.kind, Key: key}, r.do, r.undo).what = subject{k: k, was: there.msg}
 	}
 	// What was asked for, went behind our back, and is not wanted any more.
 	h.mu.RLock()

@@ -25,13 +25,10 @@ func Destroy(ctx context.Context, o Options) error {
 
 func (h *Host) takeDown(ctx context.Context) error {
 	g := &goal{
-		kinds: map[pb.Kind]bool{pb.Kind_KIND_ENDPOINT: true}, want: make(map[pb.Kind]map[string]proto.Message),
+		kinds: h.everyKind(), want: make(map[pb.Kind]map[string]proto.Message),
 		asked:        func(n name) proto.Message { return h.askedFor(n.kind, n.key) },
 		removes:      func(name) bool { return true },
 		removesPlace: func(maps.EndpointKey) bool { return true },
-	}
-	for id := range h.kinds {
-		g.kinds[id] = true
 	}
 	p, err := h.compare(ctx, g)
 	if err != nil {

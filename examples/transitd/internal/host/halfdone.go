@@ -51,7 +51,7 @@ func (h *Host) left(n name, put, was proto.Message, err error) {
 func (h *Host) leftOf(u unit, err error) {
 	for _, s := range u {
 		if len(s.lines) > 0 {
-			h.left(s.name(), s.many.put, s.many.was, err)
+			h.left(s.name(), s.what.put, s.what.was, err)
 		}
 	}
 }

@@ -138,7 +138,9 @@ func TestHalfDonePort(t *testing.T) {
 	sw.StopDaemon()
 	require.ErrorIs(t, <-applied, ovs.ErrUnavailable)
 	require.Equal(t, was, w.kernel(t))
-	time.Sleep(2 * firstHeal) // while it is away, nothing is to be seen of it
+	left, err := w.h.healOnce(t.Context()) // while it is away, nothing is to be seen of it
+	require.NoError(t, err)
+	require.NotZero(t, left)
 	sw.StartServer()
 	require.NotEqual(t, rows, sw.Rows())
 	sw.StartDaemon()

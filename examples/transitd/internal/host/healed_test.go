@@ -3,7 +3,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -27,13 +26,7 @@ func testHealedChains(t *testing.T, w *world) {
 	e, err := w.h.FindLocal(t.Context(), &pb.EndpointKey{Vni: 7, Address: "10.0.0.1"}, "")
 	require.NoError(t, err)
 	w.close(t)
-	require.NoError(t, errors.Join(lab.RemoveNamed(one), ns.Close()))
-	testutil.Eventually(t, 10*time.Second, func() error {
-		if testutil.Exists(t, w.ns, e.Status.HostInterface) {
-			return errors.New("the interface is still there")
-		}
-		return nil
-	})
+	w.loseNamespace(t, one, ns, e)
 	h := w.open(t)
 	health, err := h.Health(t.Context())
 	require.NoError(t, err)

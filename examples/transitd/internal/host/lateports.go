@@ -16,11 +16,11 @@ import (
 // makes the port, as of a VM after a boot, may wait for the bridge. The step fails all the same, and is tried again.
 func (h *Host) withoutLatePorts(p *plan) {
 	for i, s := range p.steps {
-		want, ok := s.many.put.(*pb.Bridge)
+		want, ok := s.what.put.(*pb.Bridge)
 		if !ok {
 			continue
 		}
-		k, there := s.many.k, p.found[pb.Kind_KIND_BRIDGE][s.key()]
+		k, there := s.what.k, p.found[pb.Kind_KIND_BRIDGE][s.key()]
 		p.steps[i].do = func(ctx context.Context) error {
 			err := s.do(ctx)
 			if !errors.Is(err, dataplane.ErrNotFound) {

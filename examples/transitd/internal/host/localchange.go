@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/mizar-go/mizar/endpoint"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
@@ -30,9 +29,14 @@ func withRowsOf(want, of *pb.LocalEndpoint) *pb.LocalEndpoint {
 }
 
 // change makes of an endpoint that stays what is wanted: what it may send from, its cookie, and its port.
-func (l *locals) change(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.LocalEndpoint, error) {
-	named := withHostInterface(there)
-	if atBridge(there) {
+func (l *locals) change(ctx context.Context, want, seen *pb.LocalEndpoint) (*pb.LocalEndpoint, error) {
+	c, err := toLocal(want)
+	if err != nil {
+		return nil, err
+	}
+	got := withStatus(want, seen)
+	if atBridge(got) {
+		named := withHostInterface(got)
 		if err := l.plug(ctx, named); err != nil {
 			return nil, err
 		}
@@ -40,16 +44,6 @@ func (l *locals) change(ctx context.Context, want, there *pb.LocalEndpoint) (*pb
 			return nil, err
 		}
 	}
-	c, err := toLocal(want)
-	if err != nil {
-		return nil, err
-	}
-	name := there.GetStatus().GetHostInterface()
-	if name == "" {
-		return nil, fmt.Errorf("endpoint %s: its interface is not known", localKey(there))
-	}
-	if _, err := l.dp.Endpoint.Update(ctx, name, endpoint.Change{Allowed: c.Allowed, Cookie: c.Cookie}); err != nil {
-		return nil, err
-	}
-	return withStatus(want, there), nil
+	_, err = l.dp.Endpoint.Update(ctx, seen.Status.HostInterface, endpoint.Change{Allowed: c.Allowed, Cookie: c.Cookie})
+	return got, err
 }

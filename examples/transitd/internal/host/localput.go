@@ -21,7 +21,7 @@ func (l *locals) put(ctx context.Context, want, there *pb.LocalEndpoint) (*pb.Lo
 	}
 	switch seen, err := l.get(ctx, there); {
 	case err == nil && staysAsItIs(want, there, seen):
-		return l.change(ctx, want, there)
+		return l.change(ctx, want, seen)
 	case err != nil && !errors.Is(err, dataplane.ErrNotFound): // a wreck may not be found by its address
 		return nil, err
 	}

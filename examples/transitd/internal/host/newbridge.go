@@ -12,7 +12,7 @@ import (
 
 // comes tells whether a step is refused only for a bridge that is not there, and that the plan makes before.
 func (p *plan) comes(s step, err error) bool {
-	e, ok := s.many.put.(*pb.LocalEndpoint)
+	e, ok := s.what.put.(*pb.LocalEndpoint)
 	if !ok || e.GetBridge() == nil || !errors.Is(err, dataplane.ErrNotFound) {
 		return false
 	}

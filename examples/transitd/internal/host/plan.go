@@ -19,8 +19,8 @@ type step struct {
 	undo  func(ctx context.Context) error
 	// refused tells what would fail for sure; nil: nothing.
 	refused func(ctx context.Context) error
-	// many is the same for those that may be taken with others of their kind; its kind is nil: it may not.
-	many rowChange
+	// what it puts or removes; its kind is nil: of several resources, or half of one.
+	what subject
 }
 
 // does tells whether it is this that a step does.

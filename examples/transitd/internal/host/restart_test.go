@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -19,7 +18,6 @@ import (
 	"github.com/mizar-go/mizar/bpf"
 	"github.com/mizar-go/mizar/dataplane"
 	pb "github.com/mizar-go/mizar/examples/api/mizar/dataplane/v1"
-	"github.com/mizar-go/mizar/examples/internal/lab"
 	"github.com/mizar-go/mizar/examples/transitd/internal/journal"
 	"github.com/mizar-go/mizar/internal/testutil"
 	"github.com/mizar-go/mizar/maps"
@@ -124,13 +122,7 @@ func testLostNamespace(t *testing.T, w *world) {
 	w.apply(t, s)
 	e, err := w.h.FindLocal(t.Context(), &pb.EndpointKey{Vni: 7, Address: "10.0.0.1"}, "")
 	require.NoError(t, err)
-	require.NoError(t, errors.Join(lab.RemoveNamed(one), ns.Close()))
-	testutil.Eventually(t, 10*time.Second, func() error {
-		if testutil.Exists(t, w.ns, e.Status.HostInterface) {
-			return errors.New("the interface is still there")
-		}
-		return nil
-	})
+	w.loseNamespace(t, one, ns, e)
 	h := w.open(t)
 	health, err := h.Health(t.Context())
 	require.NoError(t, err)

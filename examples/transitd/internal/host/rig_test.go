@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
@@ -107,6 +109,18 @@ func named(t testing.TB, n string) (name string, ns *lab.Namespace) {
 	t.Cleanup(func() { require.NoError(t, lab.RemoveNamed(name)) })
 	t.Cleanup(func() { require.NoError(t, ns.Close()) })
 	return name, ns
+}
+
+// loseNamespace takes a workload's namespace away. Its end of the veth goes a moment later, and ours with it.
+func (w *world) loseNamespace(t testing.TB, name string, ns *lab.Namespace, e *pb.LocalEndpoint) {
+	t.Helper()
+	require.NoError(t, errors.Join(lab.RemoveNamed(name), ns.Close()))
+	testutil.Eventually(t, 10*time.Second, func() error {
+		if testutil.Exists(t, w.ns, e.Status.HostInterface) {
+			return fmt.Errorf("interface %s is still there", e.Status.HostInterface)
+		}
+		return nil
+	})
 }
 
 func object(t testing.TB, name string) []byte {

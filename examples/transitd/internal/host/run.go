@@ -54,8 +54,8 @@ func (h *Host) run(ctx context.Context, p *plan, each func(s step, err error)) e
 	return nil
 }
 
-// rowChange is a row that a step puts, or removes.
-type rowChange struct {
+// subject is the resource that a step puts, or removes.
+type subject struct {
 	k   kind
 	put proto.Message // nil: it removes
 	was proto.Message // nil: nothing was there
@@ -77,8 +77,8 @@ func units(steps []step) (all []unit) {
 }
 
 func (s step) joins(first step) bool {
-	return s.many.k != nil && s.many.k == first.many.k && s.many.k.takesMany() && s.phase == first.phase &&
-		(s.many.put == nil) == (first.many.put == nil)
+	return s.what.k != nil && s.what.k == first.what.k && s.what.k.takesMany() && s.phase == first.phase &&
+		(s.what.put == nil) == (first.what.put == nil)
 }
 
 // apart are the steps of a unit, one by one.
@@ -95,11 +95,11 @@ func (u unit) do(ctx context.Context) (apart bool, err error) {
 	if len(u) == 1 {
 		return false, u[0].do(ctx)
 	}
-	k, puts := u[0].many.k, u[0].many.put != nil
+	k, puts := u[0].what.k, u[0].what.put != nil
 	if puts {
-		err = k.writeAll(ctx, u.pick(func(c rowChange) proto.Message { return c.put }))
+		err = k.writeAll(ctx, u.pick(func(c subject) proto.Message { return c.put }))
 	} else {
-		err = k.unwriteAll(ctx, u.pick(func(c rowChange) proto.Message { return c.was }))
+		err = k.unwriteAll(ctx, u.pick(func(c subject) proto.Message { return c.was }))
 	}
 	if err == nil {
 		return false, nil
@@ -114,20 +114,20 @@ func (u unit) undo(ctx context.Context) error {
 	if len(u) == 1 {
 		return u[0].undo(ctx)
 	}
-	added := u.pick(func(c rowChange) proto.Message {
+	added := u.pick(func(c subject) proto.Message {
 		if c.was != nil {
 			return nil
 		}
 		return c.put
 	})
-	k := u[0].many.k
-	return errors.Join(k.unwriteAll(ctx, added), k.writeAll(ctx, u.pick(func(c rowChange) proto.Message { return c.was })))
+	k := u[0].what.k
+	return errors.Join(k.unwriteAll(ctx, added), k.writeAll(ctx, u.pick(func(c subject) proto.Message { return c.was })))
 }
 
 // pick is what f finds in the steps, without what is nil.
-func (u unit) pick(f func(rowChange) proto.Message) (all []proto.Message) {
+func (u unit) pick(f func(subject) proto.Message) (all []proto.Message) {
 	for _, s := range u {
-		if m := f(s.many); m != nil {
+		if m := f(s.what); m != nil {
 			all = append(all, m)
 		}
 	}
